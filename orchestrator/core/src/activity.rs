@@ -1,0 +1,106 @@
+//! An activity call: what the workflow asked for, what a worker is told, what it answers.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::millis;
+use crate::{ActivityId, Fault, Payload, RetryPolicy, RunId, TaskQueue, Timestamp, WorkflowId, WorkflowType};
+
+/// How an activity is to be run. Times are written in milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ActivityOptions {
+    /// How long one attempt may run.
+    #[serde(rename = "start_to_close_ms", with = "millis")]
+    pub start_to_close: Duration,
+    /// How long all attempts may take together, waits included.
+    #[serde(rename = "schedule_to_close_ms", with = "millis::optional", skip_serializing_if = "Option::is_none")]
+    pub schedule_to_close: Option<Duration>,
+    /// How long the task may wait for a worker.
+    #[serde(rename = "schedule_to_start_ms", with = "millis::optional", skip_serializing_if = "Option::is_none")]
+    pub schedule_to_start: Option<Duration>,
+    /// The longest silence between two heartbeats.
+    #[serde(rename = "heartbeat_ms", with = "millis::optional", skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<Duration>,
+    /// What follows a failed attempt.
+    pub retry: RetryPolicy,
+    /// At most one attempt holds the activity's lease at a time (G11).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub exclusive: bool,
+}
+
+impl Default for ActivityOptions {
+    fn default() -> Self {
+        Self {
+            start_to_close: Duration::from_secs(10 * 60),
+            schedule_to_close: None,
+            schedule_to_start: None,
+            heartbeat: None,
+            retry: RetryPolicy::default(),
+            exclusive: false,
+        }
+    }
+}
+
+impl ActivityOptions {
+    /// SQS keeps a message invisible for at most 12 hours in all; an attempt that may come near it holds a lease.
+    pub const LONGEST_WITHOUT_LEASE: Duration = Duration::from_secs(11 * 3600);
+
+    /// Whether an attempt keeps a lease object: to be the only one, to leave details, or to outlive its message.
+    pub fn needs_lease(&self) -> bool {
+        self.exclusive || self.heartbeat.is_some() || self.start_to_close > Self::LONGEST_WITHOUT_LEASE
+    }
+}
+
+/// The message that carries one activity attempt to a worker: everything it needs to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// The message contract's version.
+    pub v: u32,
+    /// Whose activity it is.
+    pub workflow_id: WorkflowId,
+    /// Which run of it.
+    pub run_id: RunId,
+    /// The type of the workflow, for logs.
+    pub workflow: WorkflowType,
+    /// The activity's number in the run.
+    pub activity_id: ActivityId,
+    /// The activity's name.
+    pub activity: String,
+    /// Where it waits.
+    pub task_queue: TaskQueue,
+    /// The attempt that this task carries, from 1.
+    pub attempt: u32,
+    /// The activity's input.
+    pub input: Payload,
+    /// When the activity was scheduled; schedule-to-close counts from here.
+    pub scheduled_at: Timestamp,
+    /// When this attempt was to be available; schedule-to-start counts from here.
+    pub available_at: Timestamp,
+    /// Time limits and retries.
+    pub options: ActivityOptions,
+}
+
+/// What a worker reports about one attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActivityOutcome {
+    /// Which activity.
+    pub activity_id: ActivityId,
+    /// Which attempt.
+    pub attempt: u32,
+    /// How often the task had been received: above 1, workers vanished before this one.
+    pub receive_count: u32,
+    /// How it went.
+    pub result: OutcomeResult,
+}
+
+/// How an attempt went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeResult {
+    /// The activity's result.
+    Completed(Payload),
+    /// Why there is none; retryable or not is for the retry policy to say.
+    Failed(Fault),
+}

@@ -1,0 +1,182 @@
+//! One turn, decided: messages in, events and effects out. Pure; the host commits and dispatches.
+
+mod absorb;
+mod resume;
+
+use std::time::Duration;
+
+use crate::{
+    Effect, Event, EventKind, Identity, Incoming, PendingEffect, Replay, Run, RunId, Timestamp, WorkflowCode,
+    WorkflowId,
+};
+
+/// How often a message is received before its turn no longer runs code (G9).
+pub const SUSPECT_AFTER: u32 = 3;
+/// How long a blocked run waits before it is tried again.
+pub const BLOCKED_WAKE: Duration = Duration::from_secs(15 * 60);
+/// How soon a run is tried again on its own, when a message has made it suspect.
+pub const SUSPECT_WAKE: Duration = Duration::from_secs(1);
+/// How long a signal, cancel or terminate waits for a run that does not exist yet (G10).
+pub const WAIT_FOR_RUN: Duration = Duration::from_secs(60);
+
+/// What a turn may know beside the run and the messages.
+#[derive(Clone, Copy)]
+pub struct Turn<'a> {
+    /// The workflow that the messages are for.
+    pub workflow_id: &'a WorkflowId,
+    /// The clock's time.
+    pub now: Timestamp,
+    /// The build that runs the turn.
+    pub build: &'a str,
+    /// Random bits: the id of a new run, the jitter of retries. They reach the log before they matter.
+    pub entropy: u128,
+    /// Where workflow code comes from.
+    pub code: &'a dyn WorkflowCode,
+}
+
+/// A run and its code, as a turn finds and leaves it.
+#[derive(Debug)]
+pub struct Live {
+    /// The run.
+    pub run: Run,
+    /// Its code, if it has been brought up to the last event. Absent for closed and blocked runs.
+    pub replay: Option<Replay>,
+    /// All its events, if it was just read; needed to bring up the code.
+    pub history: Vec<Event>,
+}
+
+/// What becomes of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// This turn records it. Delete it after the turn's effects are dispatched.
+    Absorbed,
+    /// The log had it already: dispatch the effects it guards, then delete it (G4).
+    Repeated,
+    /// It belongs to an earlier run: look at that run's archive under G4 (G7).
+    Elsewhere(RunId),
+    /// It changes nothing any more, for this reason: dispatch the effects it guards, delete and count it (G7, G10).
+    Stale(&'static str),
+    /// Its run does not exist yet: give it back for a while (G10).
+    Wait,
+    /// It came before its time: send it again to arrive then.
+    Early(Timestamp),
+    /// It can be decided only after this turn's commit: decide it again.
+    Again,
+    /// It can never succeed, for this reason: dead-letter it (G10).
+    Rejected(String),
+}
+
+/// What a turn decided.
+#[derive(Debug, Default)]
+pub struct Decision {
+    /// New events, to be committed.
+    pub events: Vec<Event>,
+    /// What to do after the commit; also pending in the run's header.
+    pub effects: Vec<PendingEffect>,
+    /// For each message, in the order given.
+    pub verdicts: Vec<Verdict>,
+    /// The closed run that the turn replaces by a new one; its head is archived, and what it left is dispatched,
+    /// before the commit.
+    pub replaces: Option<Box<Run>>,
+    /// Whether the header changed beside the events.
+    pub header_changed: bool,
+}
+
+impl Decision {
+    /// Whether there is anything to commit. If not, and the run came from a cache, it must be decided again on a
+    /// fresh read (G12).
+    pub fn commits(&self) -> bool {
+        self.header_changed || !self.events.is_empty()
+    }
+}
+
+/// Decides one turn. `live` is the workflow's current run, absent if there is none; afterwards it is the run as the
+/// commit will leave it, so if the commit fails, `live` is to be thrown away.
+pub fn decide(live: &mut Option<Live>, messages: &[Incoming], turn: &Turn<'_>) -> Decision {
+    let suspect = messages.iter().any(|m| m.receive_count >= SUSPECT_AFTER);
+    let mut decider = Decider {
+        turn: *turn,
+        time: turn.now,
+        runs_code: !suspect,
+        suspect,
+        guard: None,
+        decision: Decision::default(),
+    };
+    decider.decision.verdicts = vec![Verdict::Repeated; messages.len()];
+    let starts_first = |i: &usize| !matches!(messages[*i].message, crate::Message::Start(_));
+    let mut order: Vec<usize> = (0..messages.len()).collect();
+    order.sort_by_key(starts_first);
+    for i in order {
+        decider.decision.verdicts[i] = decider.absorb(live, &messages[i]);
+    }
+    if let Some(live) = live {
+        decider.finish(live);
+    }
+    decider.decision
+}
+
+/// A turn while it is being decided.
+struct Decider<'a> {
+    turn: Turn<'a>,
+    /// Never before the last event's time.
+    time: Timestamp,
+    /// Whether this turn may (still) run workflow code.
+    runs_code: bool,
+    /// Whether a message came so often that the code may be what kills its process.
+    suspect: bool,
+    /// The identity whose redelivery repairs this turn's effects.
+    guard: Option<Identity>,
+    decision: Decision,
+}
+
+impl Decider<'_> {
+    /// Records an event: the log and the state agree at any moment.
+    fn record(&mut self, run: &mut Run, kind: impl Into<EventKind>) -> Event {
+        self.time = self.turn.now.max(run.last_time);
+        let event = Event { n: run.last_event + 1, t: self.time, kind: kind.into() };
+        run.apply(&event);
+        self.decision.events.push(event.clone());
+        event
+    }
+
+    /// Adds an effect under the turn's guard.
+    fn effect(&mut self, run: &mut Run, effect: Effect) {
+        let Some(guard) = self.guard.clone() else {
+            debug_assert!(false, "an effect without a guard could not be repaired: {effect:?}");
+            return;
+        };
+        run.pend(guard.clone(), effect.clone());
+        self.decision.effects.push(PendingEffect { guard, effect });
+    }
+
+    /// Arms the wake that deadlines and blocked runs need, and drops effects that this same turn made void.
+    fn finish(&mut self, live: &mut Live) {
+        let run = &mut live.run;
+        if run.status.is_open() {
+            self.arm_wake(run);
+        }
+        let open = |pending: &PendingEffect| run.effects.get(&pending.effect.key()) == Some(pending);
+        self.decision.effects.retain(open);
+    }
+
+    fn arm_wake(&mut self, run: &mut Run) {
+        let retry = run.blocked.as_ref().map(|mark| self.retry_time(mark));
+        let Some(at) = [run.next_deadline(), retry].into_iter().flatten().min() else { return };
+        if self.guard.is_none() || run.wake.is_some_and(|armed| armed.at <= at) {
+            return;
+        }
+        run.wakes_sent += 1;
+        let wake = crate::Wake { wake: run.wakes_sent, at };
+        run.wake = Some(wake);
+        self.decision.header_changed = true;
+        self.effect(run, Effect::SendWake { wake: wake.wake, at });
+    }
+
+    /// A message that came too often may have done nothing wrong (a crash, a lost race): then the run is tried again
+    /// soon, by a wake of its own. If the wake itself comes too often, it is the code.
+    fn retry_time(&self, mark: &crate::BlockedMark) -> Timestamp {
+        let by_wake = matches!(&mark.reason, crate::Blocked::Suspect { message } if message.starts_with("w:"));
+        let suspect = matches!(mark.reason, crate::Blocked::Suspect { .. });
+        self.turn.now.plus(if suspect && !by_wake { SUSPECT_WAKE } else { BLOCKED_WAKE })
+    }
+}

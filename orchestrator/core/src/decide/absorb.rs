@@ -1,0 +1,288 @@
+//! What each message does to a run.
+
+use super::{Decider, Live, Verdict, WAIT_FOR_RUN};
+use crate::{
+    ActivityAttemptFailed, ActivityCompleted, ActivityFailed, ActivityFailure, ActivityId, ActivityOutcome,
+    ActivityState, ApplicationFailure, CancelRequested, Effect, EventKind, Fault, IdConflict, IdReuse, Incoming,
+    Message, OutcomeResult, Payload, RequestId, ResumeRequested, Run, RunId, RunInfo, RunStarted, RunTerminated,
+    RunTimedOut, SignalReceived, Start, Status, TimeoutKind, TimerFired, TimerId, Timestamp,
+};
+
+const CLOSED: &str = "the run is closed";
+
+impl Decider<'_> {
+    /// Absorbs one message; whatever it adds to the log is in the decision afterwards.
+    pub(super) fn absorb(&mut self, live: &mut Option<Live>, incoming: &Incoming) -> Verdict {
+        if let Message::Start(start) = &incoming.message {
+            return self.start(live, start, incoming);
+        }
+        let Some(live) = live else { return self.without_run(incoming) };
+        if let Some(run_id) = incoming.run_id.filter(|run_id| *run_id != live.run.info.run_id) {
+            return Verdict::Elsewhere(run_id);
+        }
+        if let Some(verdict) = Self::known(&live.run, &incoming.message) {
+            if verdict == Verdict::Repeated {
+                self.try_again(live, incoming);
+            }
+            return verdict;
+        }
+        match &incoming.message {
+            Message::Start(_) => Verdict::Again,
+            Message::Signal { name, input, request_id } => self.signal(live, incoming, (name, input), request_id),
+            Message::Cancel { reason, request_id } => {
+                let event = CancelRequested { reason: reason.clone(), request_id: request_id.clone() };
+                self.fact(live, incoming, event)
+            }
+            Message::Terminate { reason, request_id } => {
+                self.terminate(live, incoming, reason, Some(request_id.clone()))
+            }
+            Message::Resume { request_id } if live.run.blocked.is_some() => {
+                self.fact(live, incoming, ResumeRequested { request_id: request_id.clone() })
+            }
+            Message::Resume { .. } => Verdict::Stale("the run is not blocked"),
+            Message::Outcome(outcome) => self.outcome(live, incoming, outcome),
+            Message::Timer { timer_id } => self.timer(live, incoming, *timer_id),
+            Message::Wake { .. } => self.wake(live, incoming),
+        }
+    }
+
+    /// What can be said of a message without changing anything: it is known, or too late.
+    fn known(run: &Run, message: &Message) -> Option<Verdict> {
+        let open = run.status.is_open();
+        match message {
+            Message::Start(_) => None,
+            Message::Signal { request_id, .. }
+            | Message::Cancel { request_id, .. }
+            | Message::Terminate { request_id, .. }
+            | Message::Resume { request_id } => match run.absorbed_request(request_id) {
+                Some(run_id) if run_id == run.info.run_id => Some(Verdict::Repeated),
+                Some(run_id) => Some(Verdict::Elsewhere(run_id)),
+                None if open => None,
+                None if matches!(message, Message::Signal { .. }) => Some(Verdict::Rejected(CLOSED.into())),
+                None => Some(Verdict::Stale(CLOSED)),
+            },
+            Message::Outcome(outcome) => match run.activities.get(&outcome.activity_id) {
+                None => Some(Verdict::Repeated),
+                Some(state) if outcome.attempt >= state.attempt => None,
+                Some(state) if Self::is_welcome(state, outcome) => None,
+                Some(_) => Some(Verdict::Repeated),
+            },
+            Message::Timer { timer_id } => (!run.timers.contains_key(timer_id)).then_some(Verdict::Repeated),
+            Message::Wake { wake } => match run.wake {
+                Some(armed) if armed.wake == *wake => None,
+                _ => Some(Verdict::Repeated),
+            },
+        }
+    }
+
+    /// A late success is as good as any, unless only the lease holder may speak (G7).
+    fn is_welcome(state: &ActivityState, outcome: &ActivityOutcome) -> bool {
+        matches!(outcome.result, OutcomeResult::Completed(_)) && !state.scheduled.options.exclusive
+    }
+
+    /// G10: a message for a run that does not exist waits for it a while; an internal one is of a run that was purged.
+    fn without_run(&self, incoming: &Incoming) -> Verdict {
+        match incoming.message {
+            Message::Outcome(_) | Message::Timer { .. } | Message::Wake { .. } => Verdict::Stale("the run was purged"),
+            _ if self.turn.now.since(incoming.sent_at) < WAIT_FOR_RUN => Verdict::Wait,
+            _ => Verdict::Rejected(format!("there is no workflow `{}`", self.turn.workflow_id)),
+        }
+    }
+
+    fn start(&mut self, live: &mut Option<Live>, start: &Start, incoming: &Incoming) -> Verdict {
+        let Some(current) = live else { return self.begin(live, start, incoming) };
+        match current.run.absorbed_request(&start.request_id) {
+            Some(run_id) if run_id != current.run.info.run_id => return Verdict::Elsewhere(run_id),
+            Some(_) => {
+                self.try_again(current, incoming);
+                return Verdict::Repeated;
+            }
+            None => {}
+        }
+        if current.run.status.is_open() {
+            return self.start_beside_open(current, start, incoming);
+        }
+        let completed = current.run.status == Status::Completed;
+        match start.id_reuse {
+            IdReuse::RejectDuplicate => self.reject_used(&current.run, "reject_duplicate"),
+            IdReuse::AllowDuplicateFailedOnly if completed => {
+                self.reject_used(&current.run, "allow_duplicate_failed_only")
+            }
+            _ if self.decision.commits() => Verdict::Again, // one run's events a commit: close, then replace
+            _ => self.begin(live, start, incoming),
+        }
+    }
+
+    fn reject_used(&self, run: &Run, policy: &str) -> Verdict {
+        let (id, run_id, status) = (&run.info.workflow_id, run.info.run_id, run.status);
+        Verdict::Rejected(format!("id: `{id}` was used by run {run_id} ({status}), and id_reuse is `{policy}`"))
+    }
+
+    fn start_beside_open(&mut self, live: &mut Live, start: &Start, incoming: &Incoming) -> Verdict {
+        match (start.id_conflict, &start.signal) {
+            (IdConflict::Fail, _) => Verdict::Rejected(format!(
+                "id: run {} of `{}` is open; use another id, or id_conflict `use_existing` or `terminate_existing`",
+                live.run.info.run_id, live.run.info.workflow_id
+            )),
+            (IdConflict::UseExisting, None) => Verdict::Stale("the run is open already"),
+            (IdConflict::UseExisting, Some(signal)) => {
+                self.signal(live, incoming, (&signal.name, &signal.input), &start.request_id)
+            }
+            (IdConflict::TerminateExisting, _) => {
+                self.terminate(live, incoming, "replaced by a new run", None);
+                Verdict::Again
+            }
+        }
+    }
+
+    fn begin(&mut self, live: &mut Option<Live>, start: &Start, incoming: &Incoming) -> Verdict {
+        let earlier = live.take();
+        let info = RunInfo {
+            workflow_id: self.turn.workflow_id.clone(),
+            run_id: RunId::from_random(self.turn.entropy),
+            workflow: start.workflow.clone(),
+            started_at: self.turn.now,
+        };
+        let mut run = Run::new(info);
+        if let Some(earlier) = earlier {
+            run.carried = earlier.run.carry(self.turn.now);
+            self.decision.replaces = Some(Box::new(earlier.run));
+        }
+        let begun = live.insert(Live { run, replay: None, history: Vec::new() });
+        self.guard = Some(incoming.message.identity());
+        let event = RunStarted {
+            workflow: start.workflow.clone(),
+            input: start.input.clone(),
+            request_id: start.request_id.clone(),
+            run_timeout: start.run_timeout,
+            memo: start.memo.clone(),
+            attributes: start.attributes.clone(),
+        };
+        let verdict = self.fact(begun, incoming, event);
+        if let Some(signal) = &start.signal {
+            let (name, request_id) = (signal.name.clone(), start.request_id.clone());
+            self.fact(begun, incoming, SignalReceived { name, input: signal.input.clone(), request_id });
+        }
+        if begun.run.status.is_open() {
+            self.effect(&mut begun.run, Effect::IndexOpen);
+        }
+        verdict
+    }
+
+    fn signal(&mut self, live: &mut Live, from: &Incoming, signal: (&str, &Payload), id: &RequestId) -> Verdict {
+        let (name, input) = (signal.0.to_owned(), signal.1.clone());
+        self.fact(live, from, SignalReceived { name, input, request_id: id.clone() })
+    }
+
+    fn terminate(&mut self, live: &mut Live, from: &Incoming, reason: &str, id: Option<RequestId>) -> Verdict {
+        self.guard.get_or_insert_with(|| from.message.identity());
+        self.close(live, RunTerminated { reason: reason.to_owned(), request_id: id })
+    }
+
+    fn outcome(&mut self, live: &mut Live, incoming: &Incoming, outcome: &ActivityOutcome) -> Verdict {
+        let activity_id = outcome.activity_id;
+        let Some(state) = live.run.activities.get(&activity_id).cloned() else { return Verdict::Repeated };
+        let fault = match &outcome.result {
+            OutcomeResult::Completed(result) => {
+                let (attempt, result) = (outcome.attempt, result.clone());
+                return self.fact(live, incoming, ActivityCompleted { activity_id, attempt, result });
+            }
+            OutcomeResult::Failed(fault) => fault,
+        };
+        // Every receive beyond the first means a worker that took the task and vanished.
+        let used = outcome.attempt.saturating_add(outcome.receive_count.saturating_sub(1));
+        match self.retry_at(&state, used, fault) {
+            Ok(retry_at) => self.retry(live, incoming, outcome, (used + 1, retry_at, fault)),
+            Err(fault) => {
+                let failure = ActivityFailure { activity: state.scheduled.activity.clone(), attempts: used, fault };
+                self.fact(live, incoming, ActivityFailed { activity_id, failure })
+            }
+        }
+    }
+
+    /// When the next attempt is available, or the fault that the activity ends with.
+    fn retry_at(&self, state: &ActivityState, used: u32, fault: &Fault) -> Result<Timestamp, Fault> {
+        let jitter = f64::from((self.turn.entropy >> 32) as u16 ^ used as u16) / f64::from(u16::MAX);
+        let delay = state.scheduled.options.retry.next_delay(used, fault, jitter).ok_or_else(|| fault.clone())?;
+        let retry_at = self.turn.now.plus(delay);
+        if state.deadline().is_some_and(|deadline| retry_at >= deadline) {
+            let cause = fault.application().cloned();
+            return Err(Fault::TimedOut { kind: TimeoutKind::ScheduleToClose, cause });
+        }
+        Ok(retry_at)
+    }
+
+    fn retry(
+        &mut self,
+        live: &mut Live,
+        incoming: &Incoming,
+        outcome: &ActivityOutcome,
+        (next_attempt, retry_at, fault): (u32, Timestamp, &Fault),
+    ) -> Verdict {
+        let (activity_id, attempt) = (outcome.activity_id, outcome.attempt);
+        let event = ActivityAttemptFailed { activity_id, attempt, next_attempt, retry_at, fault: fault.clone() };
+        let verdict = self.fact(live, incoming, event);
+        self.effect(&mut live.run, Effect::SendTask { activity_id, attempt: next_attempt, at: retry_at });
+        verdict
+    }
+
+    fn timer(&mut self, live: &mut Live, incoming: &Incoming, timer_id: TimerId) -> Verdict {
+        match live.run.timers.get(&timer_id) {
+            Some(due) if self.turn.now < *due => Verdict::Early(*due),
+            Some(_) => self.fact(live, incoming, TimerFired { timer_id }),
+            None => Verdict::Repeated,
+        }
+    }
+
+    /// The wake of a run looks after all that must happen without a message: time limits, and trying blocked code.
+    fn wake(&mut self, live: &mut Live, incoming: &Incoming) -> Verdict {
+        let Some(armed) = live.run.wake else { return Verdict::Repeated };
+        if self.turn.now < armed.at {
+            return Verdict::Early(armed.at);
+        }
+        self.guard.get_or_insert_with(|| incoming.message.identity());
+        live.run.wake = None;
+        live.run.wakes_absorbed = armed.wake;
+        live.run.effects.remove(&crate::EffectKey::Wake);
+        self.decision.header_changed = true;
+        if let Some((_, limit)) = live.run.deadline.filter(|(at, _)| *at <= self.turn.now) {
+            return self.close(live, RunTimedOut { limit });
+        }
+        self.bring_up(live, incoming);
+        for activity_id in self.overdue(&live.run) {
+            self.expire(live, incoming, activity_id);
+        }
+        Verdict::Absorbed
+    }
+
+    fn overdue(&self, run: &Run) -> Vec<ActivityId> {
+        let late = |state: &ActivityState| state.deadline().is_some_and(|deadline| deadline <= self.turn.now);
+        run.activities.iter().filter(|(_, state)| late(state)).map(|(id, _)| *id).collect()
+    }
+
+    fn expire(&mut self, live: &mut Live, incoming: &Incoming, activity_id: ActivityId) {
+        let Some(state) = live.run.activities.get(&activity_id).cloned() else { return };
+        let cause: Option<ApplicationFailure> = state.last_failure.as_ref().and_then(Fault::application).cloned();
+        let fault = Fault::TimedOut { kind: TimeoutKind::ScheduleToClose, cause };
+        let activity = state.scheduled.activity.clone();
+        let failure = ActivityFailure { activity, attempts: state.attempt, fault };
+        if state.scheduled.options.needs_lease() {
+            let reason = "schedule-to-close".to_owned();
+            self.effect(&mut live.run, Effect::CancelActivity { activity_id, reason });
+        }
+        self.fact(live, incoming, ActivityFailed { activity_id, failure });
+    }
+
+    /// Records a fact and resumes the code with it.
+    pub(super) fn fact(&mut self, live: &mut Live, incoming: &Incoming, kind: impl Into<EventKind>) -> Verdict {
+        self.guard.get_or_insert_with(|| incoming.message.identity());
+        let event = self.record(&mut live.run, kind);
+        if live.replay.is_some() && self.runs_code {
+            self.resume(live, &event);
+        } else {
+            live.replay = None;
+            self.bring_up(live, incoming);
+        }
+        Verdict::Absorbed
+    }
+}

@@ -1,0 +1,135 @@
+//! Running workflow code within a turn, and what becomes of a run whose code cannot go on (G8, G9).
+
+use super::{Decider, Live, Verdict};
+use crate::{
+    Blocked, BlockedMark, Command, Effect, Event, EventKind, Incoming, Replay, Run, RunBlocked,
+};
+
+impl Decider<'_> {
+    /// Brings the code up to the last event, those of this turn included, if it is not there: after a cold read, or
+    /// after the run was blocked. Commands that the history does not have yet are recorded.
+    pub(super) fn bring_up(&mut self, live: &mut Live, incoming: &Incoming) {
+        if live.replay.is_some() || !live.run.status.is_open() {
+            return;
+        }
+        if !self.runs_code {
+            if self.suspect {
+                let message = incoming.message.identity().to_string();
+                self.block(&mut live.run, Blocked::Suspect { message });
+            }
+            return;
+        }
+        let brought_up = self.turn.code.instantiate(&live.run.info).and_then(|code| {
+            let mut replay = Replay::new(code);
+            replay.follow(&live.history)?;
+            replay.follow(&self.decision.events)?;
+            Ok(replay)
+        });
+        match brought_up {
+            Ok(replay) => {
+                live.replay = Some(replay);
+                if live.run.blocked.take().is_some() {
+                    self.decision.header_changed = true;
+                }
+                self.commands(live);
+            }
+            Err(reason) => self.block(&mut live.run, reason),
+        }
+    }
+
+    /// G9: any message tries a blocked run again, one that the log has absorbed too.
+    pub(super) fn try_again(&mut self, live: &mut Live, incoming: &Incoming) {
+        if live.run.blocked.is_some() && self.runs_code {
+            self.guard.get_or_insert_with(|| incoming.message.identity());
+            self.bring_up(live, incoming);
+        }
+    }
+
+    /// Resumes the code with a fact that was just recorded (G8: after every single one).
+    pub(super) fn resume(&mut self, live: &mut Live, event: &Event) {
+        if !event.kind.resumes_code() {
+            return;
+        }
+        let Some(replay) = &mut live.replay else { return };
+        match replay.resume(event) {
+            Ok(()) => self.commands(live),
+            Err(reason) => {
+                live.replay = None;
+                self.block(&mut live.run, reason);
+            }
+        }
+    }
+
+    /// Records the commands that the code has issued, and the effects they ask for.
+    fn commands(&mut self, live: &mut Live) {
+        while let Some(command) = live.replay.as_mut().and_then(Replay::next_command) {
+            if command.ends_run() {
+                let event = command.into_event(self.time);
+                self.close(live, event);
+                return;
+            }
+            self.command(&mut live.run, command);
+        }
+        let published = live.replay.as_ref().and_then(Replay::published);
+        if published != live.run.published {
+            live.run.published = published;
+            self.decision.header_changed = true;
+        }
+    }
+
+    fn command(&mut self, run: &mut Run, command: Command) {
+        self.time = self.turn.now.max(run.last_time);
+        let abandoned = match &command {
+            Command::CancelActivity(id) => {
+                run.activities.get(id).filter(|state| state.scheduled.options.needs_lease()).map(|_| *id)
+            }
+            _ => None,
+        };
+        let event = self.record(run, command.into_event(self.time));
+        match event.kind {
+            EventKind::ActivityScheduled(e) => {
+                let at = self.time;
+                self.effect(run, Effect::SendTask { activity_id: e.activity_id, attempt: 1, at });
+            }
+            EventKind::TimerStarted(e) => {
+                self.effect(run, Effect::SendTimer { timer_id: e.timer_id, at: e.fire_at });
+            }
+            _ => {}
+        }
+        if let Some(activity_id) = abandoned {
+            let reason = "the workflow no longer waits for it".to_owned();
+            self.effect(run, Effect::CancelActivity { activity_id, reason });
+        }
+    }
+
+    /// Ends the run: running attempts are told, and the index follows.
+    pub(super) fn close(&mut self, live: &mut Live, kind: impl Into<EventKind>) -> Verdict {
+        let leased = |state: &crate::ActivityState| state.scheduled.options.needs_lease();
+        let running: Vec<_> =
+            live.run.activities.iter().filter(|(_, state)| leased(state)).map(|(id, _)| *id).collect();
+        if let Some(published) = live.replay.as_ref().and_then(Replay::published) {
+            live.run.published = Some(published);
+        }
+        self.record(&mut live.run, kind);
+        live.replay = None;
+        for activity_id in running {
+            let reason = format!("the run is {}", live.run.status);
+            self.effect(&mut live.run, Effect::CancelActivity { activity_id, reason });
+        }
+        self.effect(&mut live.run, Effect::IndexClosed);
+        Verdict::Absorbed
+    }
+
+    /// Marks the run as blocked; the log says so once for each reason and build.
+    fn block(&mut self, run: &mut Run, reason: Blocked) {
+        self.runs_code = false;
+        let build = self.turn.build.to_owned();
+        let known = |mark: &BlockedMark| mark.reason == reason && mark.build == build;
+        if run.blocked.as_ref().is_some_and(known) {
+            return;
+        }
+        self.record(run, RunBlocked { reason: reason.clone(), build: build.clone() });
+        run.blocked = Some(BlockedMark { reason, build, since: self.time });
+        self.decision.header_changed = true;
+    }
+}

@@ -1,0 +1,301 @@
+//! The state of a run: what its events add up to, and what its header keeps beside them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ActivityId, ActivityScheduled, Blocked, Effect, EffectKey, Event, EventKind, Fault, Identity, Payload,
+    PendingEffect, RequestId, RunId, RunInfo, Task, TimerId, Timestamp,
+};
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It is open. (An open run may be blocked; that is a mark of its own.)
+    Running,
+    /// The workflow returned a result.
+    Completed,
+    /// The workflow returned an error.
+    Failed,
+    /// It followed a cancel request to its end.
+    Canceled,
+    /// It was ended by force.
+    Terminated,
+    /// It passed its time limit.
+    TimedOut,
+}
+
+impl Status {
+    /// Whether the run can still make progress.
+    pub fn is_open(self) -> bool {
+        self == Self::Running
+    }
+
+    /// The word in JSON and on screen.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+            Self::Terminated => "terminated",
+            Self::TimedOut => "timed_out",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// An activity without an end in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivityState {
+    /// What the code asked for.
+    pub scheduled: Arc<ActivityScheduled>,
+    /// When.
+    pub scheduled_at: Timestamp,
+    /// The current attempt, from 1.
+    pub attempt: u32,
+    /// Why the attempt before it failed.
+    pub last_failure: Option<Fault>,
+}
+
+impl ActivityState {
+    /// When the activity must have ended, if there is a limit.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.scheduled.options.schedule_to_close.map(|limit| self.scheduled_at.plus(limit))
+    }
+}
+
+/// A message to the run's own future: it looks after deadlines, and tries a blocked run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wake {
+    /// The wake's number.
+    pub wake: u64,
+    /// When it is due.
+    pub at: Timestamp,
+}
+
+/// Why and since when the code has not been able to go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockedMark {
+    /// Why.
+    pub reason: Blocked,
+    /// The build whose code could not.
+    pub build: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A request that an earlier run of the same workflow id has absorbed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarriedRequest {
+    /// The request.
+    pub request_id: RequestId,
+    /// The run that absorbed it.
+    pub run_id: RunId,
+    /// When that run closed.
+    pub at: Timestamp,
+}
+
+/// One run of a workflow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Which run.
+    pub info: RunInfo,
+    /// Where it stands.
+    pub status: Status,
+    /// The turns committed so far.
+    pub turn: u64,
+    /// The number of the last event; 0 before the first.
+    pub last_event: u64,
+    /// The time of the last event.
+    pub last_time: Timestamp,
+    /// When the run must have ended, if there is a limit.
+    pub deadline: Option<(Timestamp, Duration)>,
+    /// Activities without an end in the log.
+    pub activities: BTreeMap<ActivityId, ActivityState>,
+    /// Timers neither fired nor canceled, with their due times.
+    pub timers: BTreeMap<TimerId, Timestamp>,
+    /// The requests that this run has absorbed.
+    pub requests: BTreeSet<RequestId>,
+    /// The requests that earlier runs of this id have absorbed.
+    pub carried: Vec<CarriedRequest>,
+    /// Effects that may not have been done yet, each with its guard.
+    pub effects: BTreeMap<EffectKey, PendingEffect>,
+    /// The wake that is on its way.
+    pub wake: Option<Wake>,
+    /// The number of the last wake that was sent.
+    pub wakes_sent: u64,
+    /// The number of the last wake that was absorbed.
+    pub wakes_absorbed: u64,
+    /// Set while the code cannot go on.
+    pub blocked: Option<BlockedMark>,
+    /// What the code shows of its state.
+    pub published: Option<Payload>,
+}
+
+impl Run {
+    /// The most carried requests that a header keeps.
+    pub const MOST_CARRIED: usize = 4_096;
+    /// How long a carried request is kept: as long as a queue may keep its message.
+    pub const CARRY_FOR: Duration = Duration::from_secs(14 * 86_400);
+
+    /// A run without events.
+    pub fn new(info: RunInfo) -> Self {
+        Self {
+            last_time: info.started_at,
+            info,
+            status: Status::Running,
+            turn: 0,
+            last_event: 0,
+            deadline: None,
+            activities: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            requests: BTreeSet::new(),
+            carried: Vec::new(),
+            effects: BTreeMap::new(),
+            wake: None,
+            wakes_sent: 0,
+            wakes_absorbed: 0,
+            blocked: None,
+            published: None,
+        }
+    }
+
+    /// Takes one event into account. Tolerates facts about things that have ended: a run that was blocked records
+    /// facts before the commands that would have made them void.
+    pub fn apply(&mut self, event: &Event) {
+        self.last_event = event.n;
+        self.last_time = event.t;
+        match &event.kind {
+            EventKind::RunStarted(e) => {
+                self.deadline = e.run_timeout.map(|limit| (event.t.plus(limit), limit));
+                self.requests.insert(e.request_id.clone());
+            }
+            EventKind::ActivityScheduled(e) => self.schedule(e, event.t),
+            EventKind::ActivityAttemptFailed(e) => {
+                if let Some(activity) = self.activities.get_mut(&e.activity_id) {
+                    activity.attempt = e.next_attempt;
+                    activity.last_failure = Some(e.fault.clone());
+                    self.effects.remove(&EffectKey::Task(e.activity_id));
+                }
+            }
+            EventKind::ActivityCompleted(e) => self.end_activity(e.activity_id),
+            EventKind::ActivityFailed(e) => self.end_activity(e.activity_id),
+            EventKind::ActivityCancelRequested(e) => self.end_activity(e.activity_id),
+            EventKind::TimerStarted(e) => {
+                self.timers.insert(e.timer_id, e.fire_at);
+            }
+            EventKind::TimerFired(e) => self.end_timer(e.timer_id),
+            EventKind::TimerCanceled(e) => self.end_timer(e.timer_id),
+            EventKind::SignalReceived(e) => self.remember(&e.request_id),
+            EventKind::CancelRequested(e) => self.remember(&e.request_id),
+            EventKind::ResumeRequested(e) => self.remember(&e.request_id),
+            EventKind::RunBlocked(_) => {}
+            EventKind::RunCompleted(_) => self.close(Status::Completed),
+            EventKind::RunFailed(_) => self.close(Status::Failed),
+            EventKind::RunTimedOut(_) => self.close(Status::TimedOut),
+            EventKind::RunCanceled(_) => self.close(Status::Canceled),
+            EventKind::RunTerminated(e) => {
+                e.request_id.iter().for_each(|id| self.remember(id));
+                self.close(Status::Terminated);
+            }
+        }
+    }
+
+    /// Whether this run or an earlier one of its id has absorbed the request; says which.
+    pub fn absorbed_request(&self, request_id: &RequestId) -> Option<RunId> {
+        if self.requests.contains(request_id) {
+            return Some(self.info.run_id);
+        }
+        self.carried.iter().find(|carried| carried.request_id == *request_id).map(|carried| carried.run_id)
+    }
+
+    /// The effects to do again for a message that was found absorbed (G4).
+    pub fn effects_guarded_by<'a>(&'a self, guard: &'a Identity) -> impl Iterator<Item = &'a PendingEffect> {
+        self.effects.values().filter(move |pending| pending.guard == *guard)
+    }
+
+    /// The task of an activity's attempt; `None` if it is no longer the current one.
+    pub fn task(&self, activity_id: ActivityId, attempt: u32, available_at: Timestamp) -> Option<Task> {
+        let state = self.activities.get(&activity_id).filter(|state| state.attempt == attempt)?;
+        Some(Task {
+            v: 1,
+            workflow_id: self.info.workflow_id.clone(),
+            run_id: self.info.run_id,
+            workflow: self.info.workflow.clone(),
+            activity_id,
+            activity: state.scheduled.activity.clone(),
+            task_queue: state.scheduled.task_queue.clone(),
+            attempt,
+            input: state.scheduled.input.clone(),
+            scheduled_at: state.scheduled_at,
+            available_at,
+            options: state.scheduled.options.clone(),
+        })
+    }
+
+    /// The earliest time limit of the run or one of its activities.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let activities = self.activities.values().filter_map(ActivityState::deadline);
+        activities.chain(self.deadline.map(|(at, _)| at)).min()
+    }
+
+    /// What the next run of this id must know of the requests that this one and those before it have absorbed.
+    pub fn carry(&self, now: Timestamp) -> Vec<CarriedRequest> {
+        let run_id = self.info.run_id;
+        let own = self.requests.iter().map(|request_id| CarriedRequest { request_id: request_id.clone(), run_id, at: now });
+        let young = |carried: &CarriedRequest| now.since(carried.at) <= Self::CARRY_FOR;
+        let mut all: Vec<_> = self.carried.iter().filter(|c| young(c)).cloned().chain(own).collect();
+        let surplus = all.len().saturating_sub(Self::MOST_CARRIED);
+        all.drain(..surplus);
+        all
+    }
+
+    fn schedule(&mut self, event: &ActivityScheduled, at: Timestamp) {
+        let state = ActivityState {
+            scheduled: Arc::new(event.clone()),
+            scheduled_at: at,
+            attempt: 1,
+            last_failure: None,
+        };
+        self.activities.insert(event.activity_id, state);
+    }
+
+    fn end_activity(&mut self, activity_id: ActivityId) {
+        self.activities.remove(&activity_id);
+        self.effects.remove(&EffectKey::Task(activity_id));
+    }
+
+    fn end_timer(&mut self, timer_id: TimerId) {
+        self.timers.remove(&timer_id);
+        self.effects.remove(&EffectKey::Timer(timer_id));
+    }
+
+    fn remember(&mut self, request_id: &RequestId) {
+        self.requests.insert(request_id.clone());
+    }
+
+    fn close(&mut self, status: Status) {
+        self.status = status;
+        self.activities.clear();
+        self.timers.clear();
+        self.wake = None;
+        self.blocked = None;
+        self.effects.retain(|_, pending| pending.effect.outlives_run());
+    }
+
+    /// Records an effect as pending.
+    pub(crate) fn pend(&mut self, guard: Identity, effect: Effect) {
+        self.effects.insert(effect.key(), PendingEffect { guard, effect });
+    }
+}

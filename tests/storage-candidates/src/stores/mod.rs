@@ -1,0 +1,4 @@
+pub mod file;
+pub mod fjall;
+pub mod redb;
+pub mod sqlite;
