@@ -1,1 +1,20 @@
-//! What Millrace writes.
+//! What Millrace writes down: history objects, messages, leases, and the keys they lie under. Versioned; a format that
+//! was once released stays readable, and recorded histories of every version lie in the tests.
+//!
+//! - [`Keys`]: every key in the bucket, with lifetime, writer and write condition.
+//! - [`history`]: the history object: one header line, then one line an event.
+//! - [`message`]: the public and internal messages, and the checks at the door.
+//! - [`Lease`], [`TimerEntry`], [`IndexEntry`]: the small objects beside the history.
+
+pub mod history;
+mod index;
+mod keys;
+mod lease;
+pub mod message;
+mod timer;
+
+pub use history::{Corrupt, Head, Header, PendingActivity, SealedPart};
+pub use index::IndexEntry;
+pub use keys::Keys;
+pub use lease::Lease;
+pub use timer::TimerEntry;

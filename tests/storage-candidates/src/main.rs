@@ -40,10 +40,8 @@ fn all(dir: &Path) -> Result<()> {
                 continue;
             }
             let folder = dir.join(format!("{engine}-{workload}"));
-            let status = Command::new(std::env::current_exe()?)
-                .args([workload, engine])
-                .arg(&folder)
-                .status()?;
+            let status =
+                Command::new(std::env::current_exe()?).args([workload, engine]).arg(&folder).status()?;
             if !status.success() {
                 println!("{workload:7} {engine:21} failed: {status}");
             }
@@ -89,11 +87,7 @@ fn batches(
 /// Kills a writer after some seconds, then opens its folder again.
 fn crash(engine: &str, dir: &Path) -> Result<String> {
     let this = std::env::current_exe()?;
-    let mut child = Command::new(&this)
-        .args(["victim", engine])
-        .arg(dir)
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut child = Command::new(&this).args(["victim", engine]).arg(dir).stdout(Stdio::piped()).spawn()?;
     let acknowledged = BufReader::new(child.stdout.take().context("no pipe")?);
     let reader = std::thread::spawn(move || {
         acknowledged.lines().map_while(Result::ok).filter_map(|n| n.parse::<u64>().ok()).last()
@@ -103,8 +97,8 @@ fn crash(engine: &str, dir: &Path) -> Result<String> {
     child.wait()?;
     let last = reader.join().ok().flatten().unwrap_or(0);
     let output = Command::new(&this).args(["reopen", engine]).arg(dir).output()?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     Ok(format!("killed after {last} messages were acknowledged; {}", said.trim()))
 }
 

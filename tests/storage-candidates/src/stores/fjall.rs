@@ -1,8 +1,6 @@
 use crate::store::{Batch, Op, Store, Table};
 use anyhow::Result;
-use fjall::{
-    CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode,
-};
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 use std::path::Path;
 
 /// `BLOB`: objects of 1 KiB and more live in blob files, out of the tree.
@@ -33,9 +31,7 @@ impl<const BLOB: bool, const WORKERS: usize> Store for Fjall<BLOB, WORKERS> {
         let options = || KeyspaceCreateOptions::default().max_memtable_size(3 << 20);
         let objects = db.keyspace("objects", || {
             options().with_kv_separation(BLOB.then(|| {
-                KvSeparationOptions::default()
-                    .separation_threshold(1 << 10)
-                    .file_target_size(16 << 20)
+                KvSeparationOptions::default().separation_threshold(1 << 10).file_target_size(16 << 20)
             }))
         })?;
         let messages = db.keyspace("messages", || options().max_memtable_size(2 << 20))?;
@@ -43,9 +39,8 @@ impl<const BLOB: bool, const WORKERS: usize> Store for Fjall<BLOB, WORKERS> {
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<()> {
-        let mut write =
-            fjall::OwnedWriteBatch::with_capacity(self.db.clone(), batch.len())
-                .durability(Some(PersistMode::SyncData));
+        let mut write = fjall::OwnedWriteBatch::with_capacity(self.db.clone(), batch.len())
+            .durability(Some(PersistMode::SyncData));
         for op in batch {
             match op {
                 Op::Put { table, key, value } => {

@@ -42,8 +42,7 @@ impl<const WITHOUT_ROWID: bool> Store for Sqlite<WITHOUT_ROWID> {
                     name(table)
                 ))
             };
-            let delete =
-                |table| write.prepare_cached(&format!("DELETE FROM {} WHERE key = ?1", name(table)));
+            let delete = |table| write.prepare_cached(&format!("DELETE FROM {} WHERE key = ?1", name(table)));
             let mut puts = [put(Table::Objects)?, put(Table::Messages)?];
             let mut deletes = [delete(Table::Objects)?, delete(Table::Messages)?];
             for op in batch {

@@ -1,0 +1,243 @@
+//! Doing the effects of a committed turn: tasks, timers, wakes, cancel requests, index entries.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::try_join_all;
+use millrace_core::{
+    ActivityOutcome, ApplicationFailure, Effect, Fault, OutcomeResult, Payload, PendingEffect, Run, Task, Timestamp,
+};
+use millrace_format::message::{self, EventMessage, Report};
+use millrace_format::{IndexEntry, Keys, Lease, TimerEntry};
+
+use crate::ports::{Condition, OutMessage, Ports, PutError, QueueError, QueueName, Queues, StoreError};
+
+/// An effect that could not be done; the guard's message stays, and its redelivery tries again (G4).
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DispatchError {
+    /// The bucket did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A queue did not take it.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+impl From<PutError> for DispatchError {
+    fn from(error: PutError) -> Self {
+        match error {
+            PutError::Store(error) => Self::Store(error),
+            other => Self::Store(StoreError::Unavailable(other.to_string())),
+        }
+    }
+}
+
+/// Turns effects into messages and objects.
+#[derive(Clone)]
+pub(crate) struct Dispatcher {
+    pub ports: Ports,
+    pub keys: Keys,
+}
+
+/// Everything a turn has to send or write, by destination.
+#[derive(Default)]
+struct Plan {
+    messages: BTreeMap<QueueName, Vec<(OutMessage, Option<Task>)>>,
+    later: Vec<(String, TimerEntry)>,
+}
+
+impl Dispatcher {
+    /// Does the effects. Doing one twice is harmless (G6).
+    pub(crate) async fn dispatch(&self, run: &Run, effects: &[PendingEffect]) -> Result<(), DispatchError> {
+        if effects.is_empty() {
+            return Ok(());
+        }
+        let mut plan = Plan::default();
+        for pending in effects {
+            self.plan(run, &pending.effect, &mut plan);
+        }
+        self.send(plan).await?;
+        for pending in effects {
+            match &pending.effect {
+                Effect::CancelActivity { activity_id, reason } => {
+                    self.request_cancel(run, *activity_id, reason).await?;
+                }
+                Effect::IndexOpen => self.index_open(run).await?,
+                Effect::IndexClosed => self.index_closed(run).await?,
+                Effect::SendTask { .. } | Effect::SendTimer { .. } | Effect::SendWake { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends an internal message so that it arrives at `due`.
+    pub(crate) async fn send_event(&self, run: &Run, report: Report, due: Timestamp) -> Result<(), DispatchError> {
+        let mut plan = Plan::default();
+        self.plan_event(run, report, due, &mut plan);
+        self.send(plan).await
+    }
+
+    fn plan(&self, run: &Run, effect: &Effect, plan: &mut Plan) {
+        match effect {
+            Effect::SendTask { activity_id, attempt, at } => {
+                let Some(task) = run.task(*activity_id, *attempt, *at) else { return };
+                let (queue, body) = (QueueName::task(&task.task_queue), message::write(&task));
+                let name = format!("a{activity_id}.{attempt}");
+                self.plan_message(run, (queue, body, Some(task)), *at, &name, plan);
+            }
+            Effect::SendTimer { timer_id, at } => {
+                self.plan_event(run, Report::Timer { timer_id: *timer_id }, *at, plan);
+            }
+            Effect::SendWake { wake, at } => self.plan_event(run, Report::Wake { wake: *wake }, *at, plan),
+            Effect::CancelActivity { .. } | Effect::IndexOpen | Effect::IndexClosed => {}
+        }
+    }
+
+    fn plan_event(&self, run: &Run, report: Report, due: Timestamp, plan: &mut Plan) {
+        let name = match &report {
+            Report::Timer { timer_id } => format!("t{timer_id}"),
+            Report::Wake { wake } => format!("w{wake}"),
+            Report::Outcome(outcome) => format!("o{}.{}", outcome.activity_id, outcome.attempt),
+        };
+        let event =
+            EventMessage { v: 1, workflow_id: run.info.workflow_id.clone(), run_id: run.info.run_id, report };
+        self.plan_message(run, (QueueName::events(), message::write(&event), None), due, &name, plan);
+    }
+
+    /// §7: within 15 minutes a delayed message, else a key in the bucket.
+    fn plan_message(
+        &self,
+        run: &Run,
+        (queue, body, task): (QueueName, String, Option<Task>),
+        due: Timestamp,
+        name: &str,
+        plan: &mut Plan,
+    ) {
+        let delay = due.since(self.ports.clock.now());
+        if delay <= <dyn Queues>::LONGEST_DELAY {
+            plan.messages.entry(queue).or_default().push((OutMessage { body, delay, error: None }, task));
+            return;
+        }
+        let key = self.keys.timer(due, &run.info.workflow_id, run.info.run_id, name);
+        if let Ok(message) = Payload::parse(&body) {
+            plan.later.push((key, TimerEntry { v: 1, due, queue: queue.to_string(), message }));
+        }
+    }
+
+    async fn send(&self, plan: Plan) -> Result<(), DispatchError> {
+        for (queue, messages) in plan.messages {
+            let (messages, tasks): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
+            let answers = self.ports.queues.send(&queue, messages).await;
+            let mut failed = None;
+            for (answer, task) in answers.into_iter().zip(tasks) {
+                match (answer, task) {
+                    (Ok(()), _) => {}
+                    (Err(QueueError::Invalid { reason, .. }), Some(task)) => self.refused(&task, &reason).await?,
+                    (Err(error), _) => failed = Some(error),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error.into());
+            }
+        }
+        let puts = plan.later.into_iter().map(|(key, entry)| async move {
+            self.ports.store.put(&key, entry.encode().into(), Condition::Always).await
+        });
+        try_join_all(puts).await?;
+        Ok(())
+    }
+
+    /// A task that no queue will ever take fails its activity; the others are not held up.
+    async fn refused(&self, task: &Task, reason: &str) -> Result<(), DispatchError> {
+        tracing::error!(workflow_id = %task.workflow_id, task_queue = %task.task_queue, reason, "task refused");
+        let text = format!("task queue `{}` refused the task: {reason}", task.task_queue);
+        let failure = ApplicationFailure::new("TaskRefused", text).non_retryable();
+        let result = OutcomeResult::Failed(Fault::Application(failure));
+        let (activity_id, attempt) = (task.activity_id, task.attempt);
+        report(&self.ports, task, ActivityOutcome { activity_id, attempt, receive_count: 1, result }).await?;
+        Ok(())
+    }
+
+    async fn index_open(&self, run: &Run) -> Result<(), DispatchError> {
+        let key = self.keys.index_open(run.info.started_at, &run.info.workflow_id, run.info.run_id);
+        self.put_entry(&key, &entry(run)).await
+    }
+
+    async fn index_closed(&self, run: &Run) -> Result<(), DispatchError> {
+        let (id, run_id, started) = (&run.info.workflow_id, run.info.run_id, run.info.started_at);
+        self.put_entry(&self.keys.index_closed(started, id, run_id), &entry(run)).await?;
+        self.ports.store.delete(&self.keys.index_open(started, id, run_id)).await?;
+        Ok(())
+    }
+
+    async fn put_entry(&self, key: &str, entry: &IndexEntry) -> Result<(), DispatchError> {
+        self.ports.store.put(key, Bytes::from(entry.encode()), Condition::Always).await?;
+        Ok(())
+    }
+
+    /// Writes the cancel request into the activity's lease; a beating attempt sees it at its next beat.
+    async fn request_cancel(&self, run: &Run, activity: u64, reason: &str) -> Result<(), DispatchError> {
+        let key = self.keys.lease(&run.info.workflow_id, run.info.run_id, activity);
+        for _ in 0..5 {
+            let (mut lease, condition) = read_lease(&self.ports, &key).await?;
+            if lease.cancel.is_some() {
+                return Ok(());
+            }
+            lease.cancel = Some(reason.to_owned());
+            match self.ports.store.put(&key, lease.encode().into(), condition).await {
+                Ok(_) => return Ok(()),
+                Err(PutError::Conflict | PutError::Busy | PutError::Gone | PutError::Unknown(_)) => {}
+                Err(PutError::Store(error)) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Unavailable(format!("the lease `{key}` changes too fast")).into())
+    }
+}
+
+/// The lease as it is, free if there is none, and the condition for replacing it.
+pub(crate) async fn read_lease(ports: &Ports, key: &str) -> Result<(Lease, Condition), StoreError> {
+    Ok(match ports.store.get(key).await? {
+        None => (Lease::free(), Condition::Absent),
+        Some(object) => {
+            let reason = |e: serde_json::Error| StoreError::Invalid { key: key.to_owned(), reason: e.to_string() };
+            (Lease::decode(&object.body).map_err(reason)?, Condition::Matches(object.etag))
+        }
+    })
+}
+
+/// Sends the outcome of a task's attempt to the events queue.
+pub(crate) async fn report(ports: &Ports, task: &Task, outcome: ActivityOutcome) -> Result<(), QueueError> {
+    let report = Report::Outcome(outcome);
+    let event = EventMessage { v: 1, workflow_id: task.workflow_id.clone(), run_id: task.run_id, report };
+    send_one(ports, &QueueName::events(), OutMessage::now(message::write(&event))).await
+}
+
+/// Sends one message.
+pub(crate) async fn send_one(ports: &Ports, queue: &QueueName, message: OutMessage) -> Result<(), QueueError> {
+    ports.queues.send(queue, vec![message]).await.into_iter().collect()
+}
+
+/// Moves a received message to its queue's dead-letter queue, with the reason (G10).
+pub(crate) async fn dead_letter(
+    ports: &Ports,
+    queue: &QueueName,
+    delivery: &crate::ports::Delivery,
+    reason: &str,
+) -> Result<(), QueueError> {
+    tracing::error!(%queue, message_id = delivery.message_id, reason, "message rejected");
+    let message = OutMessage { body: delivery.body.clone(), delay: Duration::ZERO, error: Some(reason.to_owned()) };
+    send_one(ports, &queue.dead_letters(), message).await?;
+    ports.queues.delete(queue, std::slice::from_ref(&delivery.receipt)).await
+}
+
+fn entry(run: &Run) -> IndexEntry {
+    IndexEntry {
+        workflow_id: run.info.workflow_id.clone(),
+        run_id: run.info.run_id,
+        workflow: run.info.workflow.clone(),
+        status: run.status,
+        started_at: run.info.started_at,
+        closed_at: (!run.status.is_open()).then_some(run.last_time),
+    }
+}

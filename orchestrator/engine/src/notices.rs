@@ -1,0 +1,57 @@
+//! What an orchestrator tells clients in its own process, so that they need not poll. Only a shortcut: clients elsewhere
+//! read the bucket.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures::channel::oneshot;
+use millrace_core::{RequestId, WorkflowId};
+
+/// How many rejections are remembered for clients that ask later.
+const REMEMBERED: usize = 10_000;
+
+/// Rejected requests, and who waits for a run to change.
+#[derive(Default)]
+pub struct Notices(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    rejections: VecDeque<(RequestId, String)>,
+    waiting: HashMap<WorkflowId, Vec<oneshot::Sender<()>>>,
+}
+
+impl Notices {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why a request was rejected, if it was.
+    pub fn rejection(&self, request_id: &RequestId) -> Option<String> {
+        self.state().rejections.iter().rev().find(|(id, _)| id == request_id).map(|(_, reason)| reason.clone())
+    }
+
+    /// Resolves at the workflow's next commit or rejection. Register first, then look, then wait.
+    pub fn changed(&self, id: &WorkflowId) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.state();
+        let waiting = state.waiting.entry(id.clone()).or_default();
+        waiting.retain(|sender| !sender.is_canceled());
+        waiting.push(sender);
+        receiver
+    }
+
+    pub(crate) fn rejected(&self, request_id: &RequestId, reason: &str) {
+        let mut state = self.state();
+        state.rejections.push_back((request_id.clone(), reason.to_owned()));
+        if state.rejections.len() > REMEMBERED {
+            state.rejections.pop_front();
+        }
+    }
+
+    pub(crate) fn committed(&self, id: &WorkflowId) {
+        let waiting = self.state().waiting.remove(id);
+        for sender in waiting.into_iter().flatten() {
+            let _ = sender.send(());
+        }
+    }
+}

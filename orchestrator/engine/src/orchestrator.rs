@@ -1,0 +1,133 @@
+//! The orchestrator: messages in, turns, acknowledgements out. Stateless but for its cache.
+
+mod commit;
+mod settle;
+mod turn;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use millrace_core::{Incoming, Namespace, WorkflowCode, WorkflowId};
+use millrace_format::Keys;
+use millrace_format::message::{self, Addressed};
+
+use crate::Notices;
+use crate::cache::RunCache;
+use crate::dispatch::{Dispatcher, dead_letter};
+use crate::load::Reader;
+use crate::ports::{Delivery, Ports, QueueError, QueueName};
+
+/// How an orchestrator is set up.
+#[derive(Clone, Debug)]
+pub struct OrchestratorConfig {
+    /// Which workflows it serves.
+    pub namespace: Namespace,
+    /// Names the code it runs, in histories and block marks.
+    pub build: String,
+    /// How long a received message is hidden: longer than any turn takes, short enough for a quick repair.
+    pub visibility: Duration,
+    /// How long one receive waits for a first message.
+    pub poll: Duration,
+    /// How many live runs are kept between turns.
+    pub cached_runs: NonZeroUsize,
+}
+
+impl Default for OrchestratorConfig {
+    fn default() -> Self {
+        Self {
+            namespace: Namespace::default(),
+            build: "unknown".into(),
+            visibility: Duration::from_secs(60),
+            poll: Duration::from_secs(20),
+            cached_runs: NonZeroUsize::MIN.saturating_add(511),
+        }
+    }
+}
+
+/// Runs turns.
+pub struct Orchestrator {
+    pub(crate) ports: Ports,
+    pub(crate) code: Arc<dyn WorkflowCode>,
+    pub(crate) reader: Reader,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) notices: Arc<Notices>,
+    cache: RunCache,
+    config: OrchestratorConfig,
+}
+
+/// A message that was understood, with what acknowledges it.
+#[derive(Clone, Debug)]
+struct Received {
+    incoming: Incoming,
+    queue: QueueName,
+    delivery: Delivery,
+}
+
+impl Orchestrator {
+    /// An orchestrator over ports, for the workflows that `code` knows.
+    pub fn new(ports: Ports, code: Arc<dyn WorkflowCode>, config: OrchestratorConfig) -> Self {
+        let keys = Keys::new(config.namespace.clone());
+        Self {
+            reader: Reader::new(ports.store.clone(), keys.clone()),
+            dispatcher: Dispatcher { ports: ports.clone(), keys },
+            notices: Arc::new(Notices::default()),
+            cache: RunCache::new(config.cached_runs),
+            ports,
+            code,
+            config,
+        }
+    }
+
+    /// What it tells clients in its own process.
+    pub fn notices(&self) -> Arc<Notices> {
+        self.notices.clone()
+    }
+
+    /// Receives one batch from `queue` and handles it. Returns how many messages there were.
+    pub async fn poll(&self, queue: &QueueName) -> Result<usize, QueueError> {
+        let max = self.ports.queues.batch_limit();
+        let batch = self.ports.queues.receive(queue, max, self.config.poll, self.config.visibility).await?;
+        let received = batch.len();
+        self.handle(queue, batch).await;
+        Ok(received)
+    }
+
+    /// Handles a batch: each message is acknowledged, given back or dead-lettered, each workflow in a turn of its own.
+    /// Turns of different workflows run side by side, and one that fails does not touch the others.
+    pub async fn handle(&self, queue: &QueueName, batch: Vec<Delivery>) {
+        let mut by_workflow: BTreeMap<WorkflowId, Vec<Received>> = BTreeMap::new();
+        for delivery in batch {
+            match self.understand(queue, &delivery) {
+                Ok((id, incoming)) => {
+                    by_workflow.entry(id).or_default().push(Received { incoming, queue: queue.clone(), delivery });
+                }
+                Err(reason) => {
+                    if let Err(error) = dead_letter(&self.ports, queue, &delivery, &reason).await {
+                        tracing::warn!(%queue, %error, "a bad message could not be dead-lettered yet");
+                    }
+                }
+            }
+        }
+        let turns: FuturesUnordered<_> = by_workflow.into_iter().map(|(id, batch)| self.turns(id, batch)).collect();
+        turns.collect::<()>().await;
+    }
+
+    fn understand(&self, queue: &QueueName, delivery: &Delivery) -> Result<(WorkflowId, Incoming), String> {
+        let read = if *queue == QueueName::inbox() {
+            message::read_inbox(&delivery.body, &delivery.message_id)
+        } else {
+            message::read_event(&delivery.body)
+        };
+        let Addressed { namespace, workflow_id, run_id, message } = read.map_err(|bad| bad.to_string())?;
+        let own = &self.config.namespace;
+        if *queue == QueueName::inbox() && namespace != *own {
+            return Err(format!("namespace: `{namespace}` is not served here; this is `{own}`"));
+        }
+        let (sent_at, receive_count) = (delivery.sent_at, delivery.receive_count);
+        Ok((workflow_id, Incoming { message, run_id, sent_at, receive_count }))
+    }
+}

@@ -1,0 +1,121 @@
+//! The commit: one conditional write, recognised when its reply is lost (G3, G5).
+
+use bytes::Bytes;
+use millrace_core::decide::Decision;
+use millrace_core::{Run, WorkflowId};
+use millrace_format::Header;
+use millrace_format::history::{self, Commit};
+
+use super::Orchestrator;
+use super::turn::TurnError;
+use crate::load::Loaded;
+use crate::ports::{Condition, ETag, PutError, StoreError};
+
+/// How often a write that met another in flight (409) is sent again.
+const MOST_BUSY: u32 = 5;
+
+/// Whether the turn is in the log.
+pub(super) enum Committed {
+    Yes,
+    No,
+}
+
+impl Orchestrator {
+    /// Writes the turn. On `Yes`, `loaded` is the run as committed.
+    pub(super) async fn commit(
+        &self,
+        id: &WorkflowId,
+        loaded: &mut Loaded,
+        decision: &mut Decision,
+    ) -> Result<Committed, TurnError> {
+        let Some(live) = &mut loaded.live else { return Ok(Committed::No) };
+        if let Some(earlier) = decision.replaces.take() {
+            self.archive(id, &earlier, loaded.body.clone()).await?;
+            loaded.tail = history::Tail::empty();
+        } else if let Some(sealed) = self.seal(id, &live.run, &loaded.tail, decision).await? {
+            loaded.tail = sealed;
+        }
+        loaded.tail.push(&decision.events);
+        live.run.turn += 1;
+        let nonce = format!("{:032x}", self.ports.entropy.bits());
+        let header = Header::of(&live.run, Commit { nonce: &nonce, build: &self.config.build }, &loaded.tail);
+        let body = history::encode(&header, &loaded.tail.text)
+            .map_err(|e| StoreError::Invalid { key: self.reader.keys.history(id), reason: e.to_string() })?;
+        match self.put(id, body.into(), loaded.etag.as_ref(), &nonce).await? {
+            Some(etag) => {
+                loaded.etag = Some(etag);
+                Ok(Committed::Yes)
+            }
+            None => Ok(Committed::No),
+        }
+    }
+
+    /// One compare-and-swap; `None` if somebody else's write stands.
+    async fn put(
+        &self,
+        id: &WorkflowId,
+        body: Bytes,
+        read: Option<&ETag>,
+        nonce: &str,
+    ) -> Result<Option<ETag>, TurnError> {
+        let key = self.reader.keys.history(id);
+        let condition = read.map_or(Condition::Absent, |etag| Condition::Matches(etag.clone()));
+        for _ in 0..MOST_BUSY {
+            match self.ports.store.put(&key, body.clone(), condition.clone()).await {
+                Ok(etag) => return Ok(Some(etag)),
+                Err(PutError::Busy) => {}
+                Err(PutError::Conflict | PutError::Gone) => return self.own_write(id, nonce).await,
+                Err(PutError::Unknown(reason)) => {
+                    tracing::warn!(workflow_id = %id, reason, "the outcome of a commit is unknown; reading it again");
+                    return self.own_write(id, nonce).await;
+                }
+                Err(PutError::Store(error)) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    /// G5: the last commit carries our nonce, so it was ours after all.
+    async fn own_write(&self, id: &WorkflowId, nonce: &str) -> Result<Option<ETag>, TurnError> {
+        let now = self.reader.load(id).await?;
+        Ok(now.etag.filter(|_| now.nonce == nonce))
+    }
+
+    /// Seals a tail that has grown too long. All of it was committed in the version just read; whoever seals it writes
+    /// the same bytes, so a part that exists is this one.
+    async fn seal(
+        &self,
+        id: &WorkflowId,
+        run: &Run,
+        tail: &history::Tail,
+        decision: &Decision,
+    ) -> Result<Option<history::Tail>, TurnError> {
+        let committed = run.last_event - decision.events.len() as u64;
+        let key = |part: history::SealedPart| self.reader.keys.events(id, run.info.run_id, part.first, part.last);
+        let sealed = tail.seal(committed).map_err(|e| StoreError::Unavailable(format!("cannot compress: {e}")))?;
+        let Some((part, bytes)) = sealed else { return Ok(None) };
+        self.put_once(&key(part), bytes.into()).await?;
+        Ok(Some(tail.sealed(part)))
+    }
+
+    /// Close, then replace: the closed head goes to its archive, byte for byte, and what it left to do is done, before
+    /// the head goes on to a new run.
+    async fn archive(&self, id: &WorkflowId, closed: &Run, head: Bytes) -> Result<(), TurnError> {
+        self.put_once(&self.reader.keys.archive(id, closed.info.run_id), head).await?;
+        let left: Vec<_> = closed.effects.values().cloned().collect();
+        self.dispatcher.dispatch(closed, &left).await?;
+        Ok(())
+    }
+
+    /// Writes an object that is the same whoever writes it.
+    async fn put_once(&self, key: &str, body: Bytes) -> Result<(), TurnError> {
+        for _ in 0..MOST_BUSY {
+            match self.ports.store.put(key, body.clone(), Condition::Absent).await {
+                Ok(_) | Err(PutError::Conflict) => return Ok(()),
+                Err(PutError::Busy | PutError::Gone | PutError::Unknown(_)) => {}
+                Err(PutError::Store(error)) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Unavailable(format!("`{key}` cannot be written now")).into())
+    }
+}

@@ -1,0 +1,137 @@
+//! What becomes of each message after its turn.
+
+use std::time::Duration;
+
+use millrace_core::{Identity, Message, PendingEffect, Run, RunId, Verdict, WorkflowId};
+use millrace_format::message::Report;
+
+use super::turn::{TurnError, is_known};
+use super::{Orchestrator, Received};
+use crate::dispatch::{DispatchError, dead_letter};
+use crate::ports::{QueueName, Receipt};
+
+impl Orchestrator {
+    /// Repairs, sends again, rejects, gives back and deletes, as the verdicts say. Returns the messages that are to be
+    /// decided again.
+    pub(super) async fn settle(
+        &self,
+        id: &WorkflowId,
+        run: Option<&Run>,
+        batch: &[Received],
+        verdicts: &[Verdict],
+    ) -> Result<Vec<Received>, TurnError> {
+        let mut done = Vec::new();
+        let mut again = Vec::new();
+        for (received, verdict) in batch.iter().zip(verdicts) {
+            match verdict {
+                Verdict::Absorbed => done.push(received),
+                Verdict::Again => again.push(received.clone()),
+                Verdict::Wait => self.give_back(std::slice::from_ref(received), pause(received)).await,
+                Verdict::Rejected(reason) => self.reject(id, received, reason).await?,
+                Verdict::Elsewhere(run_id) => {
+                    if self.settle_elsewhere(id, *run_id, received).await? {
+                        done.push(received);
+                    }
+                }
+                Verdict::Early(due) => {
+                    if let (Some(run), Some(report)) = (run, report_of(&received.incoming.message)) {
+                        self.dispatcher.send_event(run, report, *due).await?;
+                    }
+                    done.push(received);
+                }
+                known => {
+                    debug_assert!(is_known(known));
+                    self.repair(run, received, verdict).await?;
+                    done.push(received);
+                }
+            }
+        }
+        self.delete(&done).await;
+        Ok(again)
+    }
+
+    /// G4: whoever finds a guard in the log does its turn's open effects again.
+    async fn repair(&self, run: Option<&Run>, received: &Received, verdict: &Verdict) -> Result<(), TurnError> {
+        let (message, identity) = (received.incoming.message.name(), received.incoming.message.identity());
+        if let Verdict::Stale(reason) = verdict {
+            tracing::info!(message, %identity, reason, "a message came too late and was dropped");
+        }
+        let Some(run) = run else { return Ok(()) };
+        self.repair_run(run, &identity).await
+    }
+
+    async fn repair_run(&self, run: &Run, identity: &Identity) -> Result<(), TurnError> {
+        let effects: Vec<PendingEffect> = run.effects_guarded_by(identity).cloned().collect();
+        if !effects.is_empty() {
+            tracing::info!(%identity, effects = effects.len(), "effects are dispatched again");
+            self.dispatcher.dispatch(run, &effects).await?;
+        }
+        Ok(())
+    }
+
+    /// G7: a message of an earlier run is checked against that run's archive, then changes nothing. Returns whether it
+    /// is to be deleted.
+    async fn settle_elsewhere(&self, id: &WorkflowId, run_id: RunId, received: &Received) -> Result<bool, TurnError> {
+        let message = &received.incoming.message;
+        let Some(head) = self.reader.head_of(id, run_id).await? else {
+            if received.queue == QueueName::inbox() {
+                self.reject(id, received, &format!("run_id: `{id}` has no run {run_id}")).await?;
+                return Ok(false);
+            }
+            tracing::info!(workflow_id = %id, %run_id, message = message.name(), "a message of a purged run was dropped");
+            return Ok(true);
+        };
+        let run = head.header.restore(&self.reader.events(&head).await?);
+        self.repair_run(&run, &message.identity()).await?;
+        let lost = match message {
+            Message::Signal { request_id, .. } => run.absorbed_request(request_id).is_none(),
+            _ => false,
+        };
+        if lost {
+            self.reject(id, received, &format!("run_id: run {run_id} of `{id}` is closed")).await?;
+        }
+        Ok(!lost)
+    }
+
+    async fn reject(&self, id: &WorkflowId, received: &Received, reason: &str) -> Result<(), TurnError> {
+        if let Identity::Request(request_id) = received.incoming.message.identity() {
+            self.notices.rejected(&request_id, reason);
+        }
+        dead_letter(&self.ports, &received.queue, &received.delivery, reason).await.map_err(DispatchError::from)?;
+        self.notices.committed(id);
+        Ok(())
+    }
+
+    /// Makes messages visible again after `pause`. If that fails, they come when their visibility lapses.
+    pub(super) async fn give_back(&self, batch: &[Received], pause: Duration) {
+        for received in batch {
+            let answer =
+                self.ports.queues.change_visibility(&received.queue, &received.delivery.receipt, pause).await;
+            if let Err(error) = answer {
+                tracing::debug!(%error, "a message could not be given back");
+            }
+        }
+    }
+
+    /// Acknowledges. A message that stays, for whatever reason, comes again and is found absorbed.
+    async fn delete(&self, done: &[&Received]) {
+        let Some(first) = done.first() else { return };
+        let receipts: Vec<Receipt> = done.iter().map(|received| received.delivery.receipt.clone()).collect();
+        if let Err(error) = self.ports.queues.delete(&first.queue, &receipts).await {
+            tracing::warn!(%error, messages = receipts.len(), "messages could not be deleted; they will come again");
+        }
+    }
+}
+
+/// The wait before a message for a run that does not exist yet is looked at again.
+fn pause(received: &Received) -> Duration {
+    Duration::from_secs(u64::from(received.incoming.receive_count).min(10))
+}
+
+fn report_of(message: &Message) -> Option<Report> {
+    match message {
+        Message::Timer { timer_id } => Some(Report::Timer { timer_id: *timer_id }),
+        Message::Wake { wake } => Some(Report::Wake { wake: *wake }),
+        _ => None,
+    }
+}

@@ -1,0 +1,158 @@
+//! The turn (DESIGN §3): load, decide, commit, dispatch, acknowledge.
+
+use std::time::Duration;
+
+use millrace_core::decide::{Decision, Live, Turn};
+use millrace_core::{Incoming, Verdict, WorkflowId, decide};
+
+use super::commit::Committed;
+use super::{Orchestrator, Received};
+use crate::cache::Cached;
+use crate::dispatch::DispatchError;
+use crate::load::{LoadError, Loaded};
+use crate::ports::StoreError;
+
+/// After this many lost races the messages are given back, so that the next receive is a fuller batch.
+const MOST_CONFLICTS: u32 = 2;
+
+/// What stops a turn. The messages stay in their queue and come again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TurnError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Dispatch(#[from] DispatchError),
+}
+
+/// How one try at a turn ended.
+enum Tried {
+    /// It is done; these messages are to be decided again.
+    Done(Vec<Received>),
+    /// Somebody else committed first.
+    Conflict,
+}
+
+impl Orchestrator {
+    /// Makes turns of one workflow until all its messages are dealt with.
+    pub(super) async fn turns(&self, id: WorkflowId, mut batch: Vec<Received>) {
+        let slot = self.cache.slot(&id);
+        let mut cached = slot.lock().await;
+        let mut conflicts = 0;
+        while !batch.is_empty() {
+            match self.turn(&id, &mut cached, &batch).await {
+                Ok(Tried::Done(again)) => batch = again,
+                Ok(Tried::Conflict) => {
+                    conflicts += 1;
+                    if conflicts == MOST_CONFLICTS {
+                        let spread = self.ports.entropy.bits() as u64 % 2_000;
+                        self.give_back(&batch, Duration::from_millis(100 + spread)).await;
+                        break;
+                    }
+                }
+                Err(error) => {
+                    *cached = None;
+                    self.failed(&id, &batch, &error).await;
+                    break;
+                }
+            }
+        }
+        if cached.is_none() {
+            self.cache.forget(&id);
+        }
+    }
+
+    async fn turn(
+        &self,
+        id: &WorkflowId,
+        cached: &mut Option<Cached>,
+        batch: &[Received],
+    ) -> Result<Tried, TurnError> {
+        // Anything but a successful commit drops the cached run (G12): it is taken out, and put back only then.
+        let (mut loaded, warm) = match cached.take() {
+            Some(Cached { live, tail, etag }) => {
+                let (body, nonce) = (bytes::Bytes::new(), String::new());
+                (Loaded { live: Some(live), tail, etag: Some(etag), body, nonce }, true)
+            }
+            None => (self.reader.load(id).await?, false),
+        };
+        let mut decision = self.decide(id, &mut loaded.live, batch);
+        if warm && !decision.commits() {
+            let fresh = self.reader.load(id).await?;
+            if fresh.etag != loaded.etag {
+                loaded = fresh;
+                decision = self.decide(id, &mut loaded.live, batch);
+            }
+        }
+        if !decision.commits() {
+            let run = loaded.live.as_ref().map(|live| &live.run);
+            let again = self.settle(id, run, batch, &decision.verdicts).await?;
+            keep(cached, loaded);
+            return Ok(Tried::Done(again));
+        }
+        match self.commit(id, &mut loaded, &mut decision).await? {
+            Committed::Yes => {}
+            Committed::No => return Ok(Tried::Conflict),
+        }
+        self.notices.committed(id);
+        let again = self.after_commit(id, &loaded, &decision, batch).await?;
+        keep(cached, loaded);
+        Ok(Tried::Done(again))
+    }
+
+    fn decide(&self, id: &WorkflowId, live: &mut Option<Live>, batch: &[Received]) -> Decision {
+        let messages: Vec<Incoming> = batch.iter().map(|received| received.incoming.clone()).collect();
+        let turn = Turn {
+            workflow_id: id,
+            now: self.ports.clock.now(),
+            build: &self.config.build,
+            entropy: self.ports.entropy.bits(),
+            code: self.code.as_ref(),
+        };
+        let decision = decide(live, &messages, &turn);
+        for event in &decision.events {
+            if let millrace_core::EventKind::RunBlocked(e) = &event.kind {
+                tracing::error!(workflow_id = %id, reason = %e.reason, "the run is blocked");
+            }
+        }
+        decision
+    }
+
+    /// Effects first, acknowledgements after (G4).
+    async fn after_commit(
+        &self,
+        id: &WorkflowId,
+        loaded: &Loaded,
+        decision: &Decision,
+        batch: &[Received],
+    ) -> Result<Vec<Received>, TurnError> {
+        let Some(live) = &loaded.live else { return Ok(Vec::new()) };
+        self.dispatcher.dispatch(&live.run, &decision.effects).await?;
+        self.settle(id, Some(&live.run), batch, &decision.verdicts).await
+    }
+
+    async fn failed(&self, id: &WorkflowId, batch: &[Received], error: &TurnError) {
+        tracing::warn!(workflow_id = %id, %error, messages = batch.len(), "the turn failed; its messages come again");
+        // A history that cannot be read will not get better within a second; nor will a store that is down.
+        let pause = match error {
+            TurnError::Load(LoadError::Corrupt(_) | LoadError::Newer { .. }) => Duration::from_secs(60),
+            _ => Duration::from_secs(2),
+        };
+        self.give_back(batch, pause).await;
+    }
+}
+
+/// Keeps a run for the next turn if its code is up to date.
+fn keep(cached: &mut Option<Cached>, loaded: Loaded) {
+    let Loaded { live: Some(mut live), tail, etag: Some(etag), .. } = loaded else { return };
+    if live.replay.is_some() {
+        live.history = Vec::new();
+        *cached = Some(Cached { live, tail, etag });
+    }
+}
+
+/// What a verdict asks of the settling: told apart here so that `settle` reads as a list.
+pub(super) fn is_known(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Repeated | Verdict::Stale(_))
+}

@@ -1,0 +1,330 @@
+//! The history object: a header line, then one JSON line for each event that is not sealed yet.
+//!
+//! A person can read it (`… | jq`). The header says which events follow and their checksum, so an object that was cut
+//! short or edited is found out, with the line.
+
+use std::borrow::Cow;
+
+use millrace_core::{
+    ActivityId, BlockedMark, CarriedRequest, Event, EventKind, Fault, Payload, PendingEffect, Run, RunId, RunInfo,
+    Status, Timestamp, Wake, WorkflowId, WorkflowType,
+};
+use serde::{Deserialize, Serialize};
+
+/// The version of the history format that this build writes.
+pub const FORMAT: u32 = 1;
+/// A tail longer than this is sealed at the next turn.
+pub const SEAL_AT: usize = 64 * 1024;
+
+/// A history that cannot be what was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the history `{key}` is corrupt at line {line}: {reason}; the run is left alone until the object is restored")]
+pub struct Corrupt {
+    /// The object.
+    pub key: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// The first line of a history: where the run stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// The format's version.
+    pub format: u32,
+    /// The user's id.
+    pub workflow_id: WorkflowId,
+    /// Which run.
+    pub run_id: RunId,
+    /// The workflow's type.
+    pub workflow: WorkflowType,
+    /// Where the run stands.
+    pub status: Status,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// The turns committed so far.
+    pub turn: u64,
+    /// Different in every commit: how a writer recognises its own (G5).
+    pub nonce: String,
+    /// The build that committed.
+    pub build: String,
+    /// Sealed events, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<SealedPart>,
+    /// The number of the first event after this line; one more than `last` if there is none.
+    pub first: u64,
+    /// The number of the last event.
+    pub last: u64,
+    /// CRC-32 of all that follows this line.
+    pub crc: u32,
+    /// Effects that may not have been done yet, with their guards (G4).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effects: Vec<PendingEffect>,
+    /// Activities without an end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub activities: Vec<PendingActivity>,
+    /// The wake that is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake: Option<Wake>,
+    /// The last wake that was sent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub wakes_sent: u64,
+    /// The last wake that was absorbed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub wakes_absorbed: u64,
+    /// What the code shows of its state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Payload>,
+    /// Set while the code cannot go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<BlockedMark>,
+    /// Requests that earlier runs of this id have absorbed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub carried: Vec<CarriedRequest>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// A sealed stretch of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedPart {
+    /// The first event's number.
+    pub first: u64,
+    /// The last event's number.
+    pub last: u64,
+}
+
+/// An activity without an end, for whoever reads only the header.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PendingActivity {
+    /// The call's number.
+    pub activity_id: ActivityId,
+    /// The activity's name.
+    pub activity: String,
+    /// The current attempt.
+    pub attempt: u32,
+    /// Why the attempt before it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<Fault>,
+}
+
+impl Header {
+    /// The header of a run as it stands, with the tail that follows it.
+    pub fn of(run: &Run, commit: Commit<'_>, tail: &Tail) -> Self {
+        let pending = |(id, state): (&ActivityId, &millrace_core::ActivityState)| PendingActivity {
+            activity_id: *id,
+            activity: state.scheduled.activity.clone(),
+            attempt: state.attempt,
+            last_failure: state.last_failure.clone(),
+        };
+        Self {
+            format: FORMAT,
+            workflow_id: run.info.workflow_id.clone(),
+            run_id: run.info.run_id,
+            workflow: run.info.workflow.clone(),
+            status: run.status,
+            started_at: run.info.started_at,
+            turn: run.turn,
+            nonce: commit.nonce.to_owned(),
+            build: commit.build.to_owned(),
+            parts: tail.parts.clone(),
+            first: tail.first,
+            last: run.last_event,
+            crc: tail.crc.clone().finalize(),
+            effects: run.effects.values().cloned().collect(),
+            activities: run.activities.iter().map(pending).collect(),
+            wake: run.wake,
+            wakes_sent: run.wakes_sent,
+            wakes_absorbed: run.wakes_absorbed,
+            published: run.published.clone(),
+            blocked: run.blocked.clone(),
+            carried: run.carried.clone(),
+        }
+    }
+
+    /// The run that this header and all its events describe.
+    pub fn restore(&self, events: &[Event]) -> Run {
+        let info = RunInfo {
+            workflow_id: self.workflow_id.clone(),
+            run_id: self.run_id,
+            workflow: self.workflow.clone(),
+            started_at: self.started_at,
+        };
+        let mut run = Run::new(info);
+        events.iter().for_each(|event| run.apply(event));
+        run.turn = self.turn;
+        run.wake = self.wake;
+        run.wakes_sent = self.wakes_sent;
+        run.wakes_absorbed = self.wakes_absorbed;
+        run.published.clone_from(&self.published);
+        run.blocked.clone_from(&self.blocked);
+        run.carried.clone_from(&self.carried);
+        run.effects = self.effects.iter().map(|pending| (pending.effect.key(), pending.clone())).collect();
+        run
+    }
+}
+
+/// What a commit adds to the run's state.
+#[derive(Clone, Copy, Debug)]
+pub struct Commit<'a> {
+    /// Different in every commit.
+    pub nonce: &'a str,
+    /// The build that commits.
+    pub build: &'a str,
+}
+
+/// The events of a run that are not sealed yet, as text, and where the sealed ones lie.
+#[derive(Clone, Debug, Default)]
+pub struct Tail {
+    /// Sealed stretches, oldest first.
+    pub parts: Vec<SealedPart>,
+    /// The number of the first event in `text`.
+    pub first: u64,
+    /// One line an event.
+    pub text: String,
+    crc: crc32fast::Hasher,
+}
+
+impl Tail {
+    /// The tail of a run without events.
+    pub fn empty() -> Self {
+        Self { first: 1, ..Self::default() }
+    }
+
+    /// Adds events behind the ones that are there.
+    pub fn push(&mut self, events: &[Event]) {
+        let from = self.text.len();
+        for event in events {
+            encode_event(event, &mut self.text);
+        }
+        self.crc.update(&self.text.as_bytes()[from..]);
+    }
+
+    /// The stretch to seal before the next commit, and its compressed bytes, if the tail has grown too long.
+    /// `last` is the last event's number: all of the tail must be committed.
+    pub fn seal(&self, last: u64) -> std::io::Result<Option<(SealedPart, Vec<u8>)>> {
+        if self.text.len() < SEAL_AT {
+            return Ok(None);
+        }
+        let part = SealedPart { first: self.first, last };
+        Ok(Some((part, zstd::bulk::compress(self.text.as_bytes(), 1)?)))
+    }
+
+    /// The tail after its whole text was sealed as `part`.
+    #[must_use]
+    pub fn sealed(&self, part: SealedPart) -> Self {
+        let parts = self.parts.iter().copied().chain([part]).collect();
+        Self { parts, first: part.last + 1, ..Self::default() }
+    }
+}
+
+/// A history object as it was read.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The first line.
+    pub header: Header,
+    /// What follows it.
+    pub tail: Tail,
+    /// The events of the tail.
+    pub events: Vec<Event>,
+}
+
+impl Head {
+    /// Reads and checks a history object.
+    pub fn decode(key: &str, body: &[u8]) -> Result<Self, Corrupt> {
+        let corrupt = |line, reason: String| Corrupt { key: key.to_owned(), line, reason };
+        let text = std::str::from_utf8(body).map_err(|e| {
+            let line = 1 + body.iter().take(e.valid_up_to()).filter(|b| **b == b'\n').count();
+            corrupt(line, "it is not UTF-8".into())
+        })?;
+        let (first_line, text) = text.split_once('\n').ok_or_else(|| corrupt(1, "the header line has no end".into()))?;
+        let header: Header = serde_json::from_str(first_line).map_err(|e| corrupt(1, format!("header: {e}")))?;
+        let events = decode_events(key, text, header.first, 2)?;
+        let last = header.first + events.len() as u64 - 1;
+        if last != header.last {
+            let reason = format!("the header says that events end at {}, the last one here is {last}", header.last);
+            return Err(corrupt(1 + events.len(), reason));
+        }
+        let mut tail = Tail { parts: header.parts.clone(), first: header.first, ..Tail::default() };
+        tail.text.push_str(text);
+        tail.crc.update(text.as_bytes());
+        if tail.crc.clone().finalize() != header.crc {
+            return Err(corrupt(1, "the events were edited: their checksum is not the header's".into()));
+        }
+        Ok(Self { header, tail, events })
+    }
+}
+
+/// The bytes of a history object.
+pub fn encode(header: &Header, tail: &str) -> Result<Vec<u8>, serde_json::Error> {
+    let mut bytes = Vec::with_capacity(tail.len() + 1024);
+    serde_json::to_writer(&mut bytes, header)?;
+    bytes.push(b'\n');
+    bytes.extend_from_slice(tail.as_bytes());
+    Ok(bytes)
+}
+
+/// Reads a sealed part: the events, checked to be `part`'s.
+pub fn decode_part(key: &str, part: SealedPart, body: &[u8]) -> Result<Vec<Event>, Corrupt> {
+    let corrupt = |line, reason: String| Corrupt { key: key.to_owned(), line, reason };
+    let bytes = zstd::stream::decode_all(body).map_err(|e| corrupt(1, format!("cannot be decompressed: {e}")))?;
+    let text = String::from_utf8(bytes).map_err(|_| corrupt(1, "it is not UTF-8".into()))?;
+    let events = decode_events(key, &text, part.first, 1)?;
+    if part.first + events.len() as u64 != part.last + 1 {
+        return Err(corrupt(events.len(), format!("events {}..={} were expected", part.first, part.last)));
+    }
+    Ok(events)
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    n: u64,
+    t: Timestamp,
+    #[serde(flatten)]
+    kind: &'a EventKind,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    n: u64,
+    t: Timestamp,
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+}
+
+/// Writes one event's line.
+pub fn encode_event(event: &Event, out: &mut String) {
+    let line = Line { n: event.n, t: event.t, kind: &event.kind };
+    // An event is plain data whose payloads are JSON already: it always has a JSON form.
+    if let Ok(line) = serde_json::to_string(&line) {
+        out.push_str(&line);
+        out.push('\n');
+    }
+}
+
+/// Reads one event's line.
+pub fn decode_event(line: &str) -> Result<Event, String> {
+    let envelope: Envelope<'_> = serde_json::from_str(line).map_err(|e| e.to_string())?;
+    let kind = EventKind::read(&envelope.kind, line)
+        .ok_or_else(|| format!("unknown event type `{}`", envelope.kind))?
+        .map_err(|e| format!("{}: {e}", envelope.kind))?;
+    Ok(Event { n: envelope.n, t: envelope.t, kind })
+}
+
+fn decode_events(key: &str, text: &str, first: u64, first_line: usize) -> Result<Vec<Event>, Corrupt> {
+    let mut events = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let corrupt = |reason| Corrupt { key: key.to_owned(), line: first_line + i, reason };
+        let event = decode_event(line).map_err(corrupt)?;
+        let expected = first + i as u64;
+        if event.n != expected {
+            return Err(corrupt(format!("event {expected} was expected, this is {}", event.n)));
+        }
+        events.push(event);
+    }
+    Ok(events)
+}

@@ -1,0 +1,155 @@
+//! Every key in the bucket. Nowhere else is a key put together.
+
+use millrace_core::{ActivityId, Namespace, RunId, Timestamp, WorkflowId};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::{Digest, Sha256};
+
+/// Characters that stay as they are in a key; ids hold only a few others.
+const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// The keys of one namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    namespace: Namespace,
+}
+
+impl Keys {
+    /// How many shards the timers and the indexes are spread over.
+    pub const SHARDS: u8 = 4;
+    /// The width of a timer bucket, in seconds (§7).
+    pub const BUCKET_S: i64 = 900;
+
+    /// The keys of `namespace`.
+    pub fn new(namespace: Namespace) -> Self {
+        Self { namespace }
+    }
+
+    /// The namespace.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// The history of a workflow's current run: header line and events not yet sealed.
+    /// Lifetime: from the first start until the retention of its last run ends. Writer: the orchestrator, once a turn.
+    /// Condition: `Absent` for a new id, else `Matches` the version that was read.
+    pub fn history(&self, id: &WorkflowId) -> String {
+        format!("{}/history", self.workflow(id))
+    }
+
+    /// Sealed events `first..=last` of a run, compressed.
+    /// Lifetime: the run's. Writer: the orchestrator, when the tail has grown past its limit. Condition: `Absent`; if
+    /// it exists, it is identical.
+    pub fn events(&self, id: &WorkflowId, run: RunId, first: u64, last: u64) -> String {
+        format!("{}/{run}/events/{first:012}-{last:012}", self.workflow(id))
+    }
+
+    /// The archive of a closed run: its head, byte for byte.
+    /// Lifetime: the run's retention. Writer: the orchestrator, before the head goes on to a new run. Condition:
+    /// `Absent`; if it exists, it is identical.
+    pub fn archive(&self, id: &WorkflowId, run: RunId) -> String {
+        format!("{}/{run}/history", self.workflow(id))
+    }
+
+    /// The lease of an activity: holder, epoch, heartbeat details, cancel request, stored outcome.
+    /// Lifetime: the run's. Writer: workers, and the orchestrator for cancel requests. Condition: always `Absent` or
+    /// `Matches`.
+    pub fn lease(&self, id: &WorkflowId, run: RunId, activity: ActivityId) -> String {
+        format!("{}/{run}/activity/{activity}", self.workflow(id))
+    }
+
+    /// A message that is due more than 15 minutes from now.
+    /// Lifetime: until the tick has sent it. Writer: the orchestrator, at dispatch. Condition: none, the content
+    /// depends on the key alone.
+    pub fn timer(&self, due: Timestamp, id: &WorkflowId, run: RunId, what: &str) -> String {
+        let seconds = due.as_millis().div_euclid(1000);
+        let bucket = seconds.div_euclid(Self::BUCKET_S);
+        let (shard, id) = (shard(id), encode(id));
+        format!("{}{shard}/{seconds:012}-{id}-{run}-{what}", self.timer_bucket(bucket))
+    }
+
+    /// Where the timers of one 15-minute bucket lie, whatever their shard.
+    pub fn timer_bucket(&self, bucket: i64) -> String {
+        format!("{}{bucket:010}/", self.timers())
+    }
+
+    /// Where all timers lie.
+    pub fn timers(&self) -> String {
+        format!("{}/timer/", self.namespace)
+    }
+
+    /// The entry of an open run in what `list` reads; newest first within a shard.
+    /// Lifetime: while the run is open. Writer: the orchestrator, at start; deleted at close. Condition: none.
+    pub fn index_open(&self, started: Timestamp, id: &WorkflowId, run: RunId) -> String {
+        format!("{}{}", self.index(true, shard(id)), index_name(started, id, run))
+    }
+
+    /// The entry of a closed run in what `list` reads; newest first within a shard.
+    /// Lifetime: the run's retention. Writer: the orchestrator, at close. Condition: none.
+    pub fn index_closed(&self, started: Timestamp, id: &WorkflowId, run: RunId) -> String {
+        format!("{}{}", self.index(false, shard(id)), index_name(started, id, run))
+    }
+
+    /// Where one shard of an index lies.
+    pub fn index(&self, open: bool, shard: u8) -> String {
+        let which = if open { "open" } else { "closed" };
+        format!("{}/index/{which}/{shard:x}/", self.namespace)
+    }
+
+    fn workflow(&self, id: &WorkflowId) -> String {
+        // Two hex digits of a hash first: S3 splits its partitions by prefix.
+        let hash = Sha256::digest(id.as_str().as_bytes())[0];
+        format!("{}/workflow/{hash:02x}/{}", self.namespace, encode(id))
+    }
+}
+
+fn encode(id: &WorkflowId) -> impl std::fmt::Display + '_ {
+    utf8_percent_encode(id.as_str(), KEPT)
+}
+
+fn shard(id: &WorkflowId) -> u8 {
+    Sha256::digest(id.as_str().as_bytes())[1] % Keys::SHARDS
+}
+
+/// Later starts sort first.
+fn index_name(started: Timestamp, id: &WorkflowId, run: RunId) -> String {
+    let newest_first = i64::MAX - started.as_millis();
+    format!("{newest_first:019}-{}-{run}", encode(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys() -> (Keys, WorkflowId, RunId) {
+        (Keys::new(Namespace::default()), WorkflowId::new("a@b:c").unwrap(), RunId::from_random(7))
+    }
+
+    #[test]
+    fn ids_are_encoded_and_spread() {
+        let (keys, id, run) = keys();
+        let key = keys.history(&id);
+        assert!(key.starts_with("default/workflow/") && key.ends_with("/a%40b%3Ac/history"), "{key}");
+        assert!(keys.archive(&id, run).ends_with(&format!("/a%40b%3Ac/{run}/history")));
+    }
+
+    #[test]
+    fn the_longest_id_fits_an_s3_key() {
+        let id = WorkflowId::new("@".repeat(200)).unwrap();
+        let keys = Keys::new(Namespace::new("n".repeat(63)).unwrap());
+        let run = RunId::from_random(7);
+        for key in [
+            keys.events(&id, run, u64::MAX, u64::MAX),
+            keys.timer(Timestamp::default(), &id, run, "a18446744073709551615.4294967295"),
+            keys.index_open(Timestamp::default(), &id, run),
+        ] {
+            assert!(key.len() <= 1024, "{} bytes", key.len());
+        }
+    }
+
+    #[test]
+    fn later_starts_sort_first() {
+        let (keys, id, run) = keys();
+        let [early, late] = [1_000, 2_000].map(|ms| keys.index_open(Timestamp::from_millis(ms), &id, run));
+        assert!(late < early);
+    }
+}

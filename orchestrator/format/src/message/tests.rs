@@ -1,0 +1,64 @@
+use super::*;
+
+fn error(body: &str) -> String {
+    read_inbox(body, "m-1").unwrap_err().to_string()
+}
+
+#[test]
+fn a_start_is_read_with_its_defaults() {
+    let read = read_inbox(r#"{"type":"start","workflow":"W","id":"a","input":{"x":[1.0]}}"#, "m-1").unwrap();
+    assert_eq!((read.namespace.as_str(), read.workflow_id.as_str(), read.run_id), ("default", "a", None));
+    let Message::Start(start) = read.message else { panic!("a start") };
+    assert_eq!((start.request_id.as_str(), start.input.as_str()), ("m-1", r#"{"x":[1.0]}"#));
+}
+
+#[test]
+fn bad_messages_name_the_field_and_what_to_do() {
+    for (body, expected) in [
+        ("plain text", "the message is not JSON"),
+        ("{\"type\":\"start\"", "the message is not JSON"),
+        ("[]", "type: "),
+        ("{}", "type: is missing; use one of start, signal, cancel, terminate, resume"),
+        (r#"{"type":7}"#, "type: "),
+        (r#"{"type":"strat"}"#, "type: `strat` is unknown; use one of"),
+        (r#"{"type":"outcome","workflow_id":"a"}"#, "type: `outcome` is an internal message"),
+        (r#"{"type":"start","workflow":"W"}"#, "missing field `id`"),
+        (r#"{"type":"start","workflow":"W","id":7}"#, "id: invalid type: integer `7`"),
+        (r#"{"type":"start","workflow":"W","id":""}"#, "id: the workflow id is empty"),
+        (r#"{"type":"start","workflow":"W","id":"a/b"}"#, "id: the workflow id contains '/'"),
+        (r#"{"type":"start","workflow":"W","id":"a","run_timeout_s":-1}"#, "run_timeout_s: -1 is not a time"),
+        (r#"{"type":"start","workflow":"W","id":"a","id_reuse":"x"}"#, "id_reuse: unknown variant `x`"),
+        (r#"{"type":"start","workflow":"W","id":"a","inptu":1}"#, "unknown field `inptu`"),
+        (r#"{"type":"start","workflow":"W","id":"a","v":2}"#, "v: this build understands version 1"),
+        (r#"{"type":"signal","id":"a"}"#, "missing field `name`"),
+        (r#"{"type":"signal","id":"a","name":""}"#, "name: a signal needs a name"),
+        (r#"{"type":"cancel","id":"a","reason":{}}"#, "reason: invalid type: map"),
+        (r#"{"type":"cancel","id":"a","request_id":"x y"}"#, "request_id: the request id contains ' '"),
+    ] {
+        assert!(error(body).contains(expected), "{body}\n  gave: {}\n  want: {expected}", error(body));
+    }
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let message = EventMessage {
+        v: 1,
+        workflow_id: WorkflowId::new("a").unwrap(),
+        run_id: RunId::from_random(1),
+        report: Report::Outcome(ActivityOutcome {
+            activity_id: 3,
+            attempt: 2,
+            receive_count: 1,
+            result: OutcomeResult::Completed(Payload::parse("[1,2]").unwrap()),
+        }),
+    };
+    let read = read_event(&write(&message)).unwrap();
+    let Message::Outcome(outcome) = read.message else { panic!("an outcome") };
+    assert_eq!((outcome.activity_id, outcome.attempt), (3, 2));
+    assert_eq!(outcome.result, OutcomeResult::Completed(Payload::parse("[1,2]").unwrap()));
+}
+
+#[test]
+fn a_public_message_does_not_belong_in_events() {
+    assert!(read_event(r#"{"type":"start","workflow":"W","id":"a"}"#).unwrap_err().to_string().contains("events queue"));
+}

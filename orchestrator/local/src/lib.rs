@@ -1,0 +1,17 @@
+//! The object store and the queues without a cloud: in memory for tests, in one folder for the embedded mode.
+//!
+//! | | for | survives |
+//! |---|---|---|
+//! | [`Memory`] | tests, the deterministic simulation | nothing |
+//!
+//! Both run the same queue state machine, which knows neither time nor disk. [`SystemClock`], [`OsEntropy`] and
+//! [`TokioSpawn`] are the remaining ports for a real process.
+
+mod arrivals;
+mod host;
+mod memory;
+mod state;
+
+pub use host::{OsEntropy, SystemClock, TokioSpawn};
+pub use memory::Memory;
+pub use state::QueueConfig;
