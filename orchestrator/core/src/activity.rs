@@ -15,10 +15,18 @@ pub struct ActivityOptions {
     #[serde(rename = "start_to_close_ms", with = "millis")]
     pub start_to_close: Duration,
     /// How long all attempts may take together, waits included.
-    #[serde(rename = "schedule_to_close_ms", with = "millis::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "schedule_to_close_ms",
+        with = "millis::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub schedule_to_close: Option<Duration>,
     /// How long the task may wait for a worker.
-    #[serde(rename = "schedule_to_start_ms", with = "millis::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "schedule_to_start_ms",
+        with = "millis::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub schedule_to_start: Option<Duration>,
     /// The longest silence between two heartbeats.
     #[serde(rename = "heartbeat_ms", with = "millis::optional", skip_serializing_if = "Option::is_none")]

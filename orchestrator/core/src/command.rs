@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    ActivityCancelRequested, ActivityId, ActivityOptions, ActivityScheduled, EventKind, Fault, Payload, RunCanceled,
-    RunCompleted, RunFailed, TaskQueue, TimerCanceled, TimerId, TimerStarted, Timestamp,
+    ActivityCancelRequested, ActivityId, ActivityOptions, ActivityScheduled, EventKind, Fault, Payload,
+    RunCanceled, RunCompleted, RunFailed, TaskQueue, TimerCanceled, TimerId, TimerStarted, Timestamp,
 };
 
 /// A request of workflow code. Its event is what the history records of it.

@@ -175,7 +175,8 @@ impl Decider<'_> {
     /// A message that came too often may have done nothing wrong (a crash, a lost race): then the run is tried again
     /// soon, by a wake of its own. If the wake itself comes too often, it is the code.
     fn retry_time(&self, mark: &crate::BlockedMark) -> Timestamp {
-        let by_wake = matches!(&mark.reason, crate::Blocked::Suspect { message } if message.starts_with("w:"));
+        let by_wake =
+            matches!(&mark.reason, crate::Blocked::Suspect { message } if message.starts_with("w:"));
         let suspect = matches!(mark.reason, crate::Blocked::Suspect { .. });
         self.turn.now.plus(if suspect && !by_wake { SUSPECT_WAKE } else { BLOCKED_WAKE })
     }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::millis;
 use crate::{
-    ActivityFailure, ActivityId, ActivityOptions, Blocked, Fault, Payload, RequestId, TaskQueue, TimerId, Timestamp,
-    WorkflowType,
+    ActivityFailure, ActivityId, ActivityOptions, Blocked, Fault, Payload, RequestId, TaskQueue, TimerId,
+    Timestamp, WorkflowType,
 };
 
 /// One line of the history.
@@ -34,7 +34,12 @@ pub struct RunStarted {
     /// The start request.
     pub request_id: RequestId,
     /// How long the run may take, in milliseconds.
-    #[serde(default, rename = "run_timeout_ms", with = "millis::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "run_timeout_ms",
+        with = "millis::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub run_timeout: Option<Duration>,
     /// Notes for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -238,7 +243,24 @@ macro_rules! kinds {
 }
 
 kinds!(
-    RunStarted, RunCompleted, RunFailed, RunTimedOut, RunCanceled, RunTerminated, RunBlocked, ActivityScheduled, ActivityAttemptFailed, ActivityCompleted, ActivityFailed, ActivityCancelRequested, TimerStarted, TimerFired, TimerCanceled, SignalReceived, CancelRequested, ResumeRequested,
+    RunStarted,
+    RunCompleted,
+    RunFailed,
+    RunTimedOut,
+    RunCanceled,
+    RunTerminated,
+    RunBlocked,
+    ActivityScheduled,
+    ActivityAttemptFailed,
+    ActivityCompleted,
+    ActivityFailed,
+    ActivityCancelRequested,
+    TimerStarted,
+    TimerFired,
+    TimerCanceled,
+    SignalReceived,
+    CancelRequested,
+    ResumeRequested,
 );
 
 impl EventKind {
@@ -272,8 +294,12 @@ impl EventKind {
     /// The event in a few words, for error messages and timelines.
     pub fn describe(&self) -> String {
         match self {
-            Self::ActivityScheduled(e) => format!("ActivityScheduled `{}` (activity {})", e.activity, e.activity_id),
-            Self::ActivityCancelRequested(e) => format!("ActivityCancelRequested (activity {})", e.activity_id),
+            Self::ActivityScheduled(e) => {
+                format!("ActivityScheduled `{}` (activity {})", e.activity, e.activity_id)
+            }
+            Self::ActivityCancelRequested(e) => {
+                format!("ActivityCancelRequested (activity {})", e.activity_id)
+            }
             Self::TimerStarted(e) => format!("TimerStarted (timer {})", e.timer_id),
             Self::TimerCanceled(e) => format!("TimerCanceled (timer {})", e.timer_id),
             other => other.name().to_owned(),

@@ -20,7 +20,12 @@ pub struct ApplicationFailure {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub non_retryable: bool,
     /// Overrides the retry policy's backoff for the next attempt, in milliseconds.
-    #[serde(default, rename = "retry_after_ms", with = "millis::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "retry_after_ms",
+        with = "millis::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub retry_after: Option<Duration>,
     /// Anything the code that handles the failure may want to read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,6 +39,16 @@ impl ApplicationFailure {
     /// A retryable failure of the given type.
     pub fn new(kind: impl Into<String>, message: impl fmt::Display) -> Self {
         Self { kind: kind.into(), message: message.to_string(), ..Self::default() }
+    }
+
+    /// The failure that an error amounts to: its type is the error type's short name, its causes are the messages of
+    /// the errors underneath.
+    pub fn from_error<E: std::error::Error>(error: &E) -> Self {
+        let path = std::any::type_name::<E>();
+        let path = path.split('<').next().unwrap_or(path);
+        let below = std::iter::successors(error.source(), |cause| cause.source());
+        let causes = below.map(ToString::to_string).collect();
+        Self { causes, ..Self::new(path.rsplit("::").next().unwrap_or(path), error) }
     }
 
     /// Marks it as one that another attempt cannot help.
@@ -160,7 +175,9 @@ impl fmt::Display for Fault {
         match self {
             Self::Application(failure) => failure.fmt(f),
             Self::TimedOut { kind, cause: None } => write!(f, "timed out ({kind})"),
-            Self::TimedOut { kind, cause: Some(cause) } => write!(f, "timed out ({kind}); last failure: {cause}"),
+            Self::TimedOut { kind, cause: Some(cause) } => {
+                write!(f, "timed out ({kind}); last failure: {cause}")
+            }
             Self::Canceled { reason } if reason.is_empty() => f.write_str("canceled"),
             Self::Canceled { reason } => write!(f, "canceled: {reason}"),
             Self::Terminated { reason } => write!(f, "terminated: {reason}"),

@@ -150,7 +150,8 @@ impl FromStr for RunId {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let invalid = |_| InvalidId { what: "the run id", problem: "is not a UUID".into(), max: 36, extra: "-" };
+        let invalid =
+            |_| InvalidId { what: "the run id", problem: "is not a UUID".into(), max: 36, extra: "-" };
         text.parse().map(Self).map_err(invalid)
     }
 }

@@ -33,7 +33,8 @@ pub use effect::{Effect, EffectKey, PendingEffect};
 pub use event::*;
 pub use failure::{ActivityFailure, ApplicationFailure, Fault, TimeoutKind, WorkflowFailure};
 pub use id::{
-    ActivityId, Identity, InvalidId, Namespace, RequestId, RunId, TaskQueue, TimerId, WorkflowId, WorkflowType,
+    ActivityId, Identity, InvalidId, Namespace, RequestId, RunId, TaskQueue, TimerId, WorkflowId,
+    WorkflowType,
 };
 pub use message::{IdConflict, IdReuse, Incoming, Message, Start, StartSignal};
 pub use payload::Payload;

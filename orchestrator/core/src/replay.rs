@@ -24,6 +24,10 @@ pub trait Coroutine: Send {
     /// depends on nothing but the events given so far.
     fn resume(&mut self, event: &Event) -> Result<Vec<Command>, Blocked>;
 
+    /// Says whether the events that follow are gone over again: what the code tells the world on the side (its log
+    /// lines) was told when they happened.
+    fn replaying(&mut self, _yes: bool) {}
+
     /// The state that the code shows to anyone who asks, if it shows any.
     fn published(&self) -> Option<Payload> {
         None
@@ -52,8 +56,17 @@ impl Replay {
         Self { code, issued: VecDeque::new(), ended: false }
     }
 
-    /// Goes over recorded events: facts resume the code, recorded commands must be the ones that it issues.
+    /// Goes over events that code has seen before: facts resume the code, recorded commands must be the ones that it
+    /// issues. The code knows that this is a replay.
     pub fn follow(&mut self, history: &[Event]) -> Result<(), Blocked> {
+        self.code.replaying(true);
+        let followed = self.go_on(history);
+        self.code.replaying(false);
+        followed
+    }
+
+    /// The same for events that are new to all code: those of the turn itself, when its code had to be brought up.
+    pub fn go_on(&mut self, history: &[Event]) -> Result<(), Blocked> {
         for event in history {
             if event.kind.resumes_code() {
                 self.resume(event)?;
@@ -104,7 +117,10 @@ impl Replay {
 
 impl std::fmt::Debug for Replay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Replay").field("issued", &self.issued).field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("Replay")
+            .field("issued", &self.issued)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
     }
 }
 

@@ -53,7 +53,9 @@ impl RetryPolicy {
     fn is_final(&self, fault: &Fault) -> bool {
         match fault {
             Fault::Application(f) => f.non_retryable || self.non_retryable_error_types.contains(&f.kind),
-            Fault::TimedOut { kind, .. } => !matches!(kind, TimeoutKind::StartToClose | TimeoutKind::Heartbeat),
+            Fault::TimedOut { kind, .. } => {
+                !matches!(kind, TimeoutKind::StartToClose | TimeoutKind::Heartbeat)
+            }
             Fault::Canceled { .. } | Fault::Terminated { .. } => true,
         }
     }
@@ -104,6 +106,9 @@ mod tests {
     #[test]
     fn a_failure_may_ask_for_its_own_wait() {
         let busy = ApplicationFailure::new("Busy", "x").retry_after(Duration::from_secs(7));
-        assert_eq!(RetryPolicy::default().next_delay(1, &Fault::Application(busy), 1.0), Some(Duration::from_secs(7)));
+        assert_eq!(
+            RetryPolicy::default().next_delay(1, &Fault::Application(busy), 1.0),
+            Some(Duration::from_secs(7))
+        );
     }
 }

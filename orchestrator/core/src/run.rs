@@ -253,7 +253,11 @@ impl Run {
     /// What the next run of this id must know of the requests that this one and those before it have absorbed.
     pub fn carry(&self, now: Timestamp) -> Vec<CarriedRequest> {
         let run_id = self.info.run_id;
-        let own = self.requests.iter().map(|request_id| CarriedRequest { request_id: request_id.clone(), run_id, at: now });
+        let own = self.requests.iter().map(|request_id| CarriedRequest {
+            request_id: request_id.clone(),
+            run_id,
+            at: now,
+        });
         let young = |carried: &CarriedRequest| now.since(carried.at) <= Self::CARRY_FOR;
         let mut all: Vec<_> = self.carried.iter().filter(|c| young(c)).cloned().chain(own).collect();
         let surplus = all.len().saturating_sub(Self::MOST_CARRIED);

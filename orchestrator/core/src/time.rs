@@ -46,7 +46,8 @@ impl Sub for Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A clamped far-future deadline lies outside the calendar that RFC 3339 can write.
-        let clamped = self.0.clamp(jiff::Timestamp::MIN.as_millisecond(), jiff::Timestamp::MAX.as_millisecond());
+        let clamped =
+            self.0.clamp(jiff::Timestamp::MIN.as_millisecond(), jiff::Timestamp::MAX.as_millisecond());
         let time = jiff::Timestamp::from_millisecond(clamped).map_err(|_| fmt::Error)?;
         write!(f, "{time:.3}")
     }
@@ -69,7 +70,8 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(|e| D::Error::custom(format!("expected a time such as 2026-11-23T02:05:11.123Z: {e}")))
+        text.parse()
+            .map_err(|e| D::Error::custom(format!("expected a time such as 2026-11-23T02:05:11.123Z: {e}")))
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::try_join_all;
 use millrace_core::{
-    ActivityOutcome, ApplicationFailure, Effect, Fault, OutcomeResult, Payload, PendingEffect, Run, Task, Timestamp,
+    ActivityOutcome, ApplicationFailure, Effect, Fault, OutcomeResult, Payload, PendingEffect, Run, Task,
+    Timestamp,
 };
 use millrace_format::message::{self, EventMessage, Report};
 use millrace_format::{IndexEntry, Keys, Lease, TimerEntry};
@@ -72,7 +73,12 @@ impl Dispatcher {
     }
 
     /// Sends an internal message so that it arrives at `due`.
-    pub(crate) async fn send_event(&self, run: &Run, report: Report, due: Timestamp) -> Result<(), DispatchError> {
+    pub(crate) async fn send_event(
+        &self,
+        run: &Run,
+        report: Report,
+        due: Timestamp,
+    ) -> Result<(), DispatchError> {
         let mut plan = Plan::default();
         self.plan_event(run, report, due, &mut plan);
         self.send(plan).await
@@ -133,7 +139,9 @@ impl Dispatcher {
             for (answer, task) in answers.into_iter().zip(tasks) {
                 match (answer, task) {
                     (Ok(()), _) => {}
-                    (Err(QueueError::Invalid { reason, .. }), Some(task)) => self.refused(&task, &reason).await?,
+                    (Err(QueueError::Invalid { reason, .. }), Some(task)) => {
+                        self.refused(&task, &reason).await?
+                    }
                     (Err(error), _) => failed = Some(error),
                 }
             }
@@ -200,7 +208,8 @@ pub(crate) async fn read_lease(ports: &Ports, key: &str) -> Result<(Lease, Condi
     Ok(match ports.store.get(key).await? {
         None => (Lease::free(), Condition::Absent),
         Some(object) => {
-            let reason = |e: serde_json::Error| StoreError::Invalid { key: key.to_owned(), reason: e.to_string() };
+            let reason =
+                |e: serde_json::Error| StoreError::Invalid { key: key.to_owned(), reason: e.to_string() };
             (Lease::decode(&object.body).map_err(reason)?, Condition::Matches(object.etag))
         }
     })
@@ -214,7 +223,11 @@ pub(crate) async fn report(ports: &Ports, task: &Task, outcome: ActivityOutcome)
 }
 
 /// Sends one message.
-pub(crate) async fn send_one(ports: &Ports, queue: &QueueName, message: OutMessage) -> Result<(), QueueError> {
+pub(crate) async fn send_one(
+    ports: &Ports,
+    queue: &QueueName,
+    message: OutMessage,
+) -> Result<(), QueueError> {
     ports.queues.send(queue, vec![message]).await.into_iter().collect()
 }
 
@@ -226,7 +239,8 @@ pub(crate) async fn dead_letter(
     reason: &str,
 ) -> Result<(), QueueError> {
     tracing::error!(%queue, message_id = delivery.message_id, reason, "message rejected");
-    let message = OutMessage { body: delivery.body.clone(), delay: Duration::ZERO, error: Some(reason.to_owned()) };
+    let message =
+        OutMessage { body: delivery.body.clone(), delay: Duration::ZERO, error: Some(reason.to_owned()) };
     send_one(ports, &queue.dead_letters(), message).await?;
     ports.queues.delete(queue, std::slice::from_ref(&delivery.receipt)).await
 }

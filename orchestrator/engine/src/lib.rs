@@ -7,14 +7,23 @@
 
 mod activity_code;
 mod cache;
+mod client;
+mod dead_letters;
 mod dispatch;
 mod load;
 mod notices;
 mod orchestrator;
 pub mod ports;
+mod tick;
+mod worker;
 
 pub use activity_code::{ActivityCode, Attempt};
+pub use client::{Client, ClientError, ListFilter, Listed, Outcome};
+pub use dead_letters::DeadLetters;
 pub use dispatch::DispatchError;
 pub use load::{LoadError, Reader};
 pub use notices::Notices;
 pub use orchestrator::{Orchestrator, OrchestratorConfig};
+pub use tick::Ticker;
+pub(crate) use worker::BAD_TASK;
+pub use worker::{Stop, Worker, WorkerConfig};

@@ -75,7 +75,8 @@ impl Reader {
         for part in &header.parts {
             let key = self.keys.events(&header.workflow_id, header.run_id, part.first, part.last);
             let object = self.store.get(&key).await?;
-            let missing = || Corrupt { key: key.clone(), line: 0, reason: "the sealed part is missing".into() };
+            let missing =
+                || Corrupt { key: key.clone(), line: 0, reason: "the sealed part is missing".into() };
             let object = object.ok_or_else(missing)?;
             events.extend(history::decode_part(&key, *part, &object.body)?);
         }

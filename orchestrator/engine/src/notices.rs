@@ -27,7 +27,12 @@ impl Notices {
 
     /// Why a request was rejected, if it was.
     pub fn rejection(&self, request_id: &RequestId) -> Option<String> {
-        self.state().rejections.iter().rev().find(|(id, _)| id == request_id).map(|(_, reason)| reason.clone())
+        self.state()
+            .rejections
+            .iter()
+            .rev()
+            .find(|(id, _)| id == request_id)
+            .map(|(_, reason)| reason.clone())
     }
 
     /// Resolves at the workflow's next commit or rejection. Register first, then look, then wait.

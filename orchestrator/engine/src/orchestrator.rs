@@ -103,7 +103,11 @@ impl Orchestrator {
         for delivery in batch {
             match self.understand(queue, &delivery) {
                 Ok((id, incoming)) => {
-                    by_workflow.entry(id).or_default().push(Received { incoming, queue: queue.clone(), delivery });
+                    by_workflow.entry(id).or_default().push(Received {
+                        incoming,
+                        queue: queue.clone(),
+                        delivery,
+                    });
                 }
                 Err(reason) => {
                     if let Err(error) = dead_letter(&self.ports, queue, &delivery, &reason).await {
@@ -112,7 +116,8 @@ impl Orchestrator {
                 }
             }
         }
-        let turns: FuturesUnordered<_> = by_workflow.into_iter().map(|(id, batch)| self.turns(id, batch)).collect();
+        let turns: FuturesUnordered<_> =
+            by_workflow.into_iter().map(|(id, batch)| self.turns(id, batch)).collect();
         turns.collect::<()>().await;
     }
 

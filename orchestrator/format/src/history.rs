@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use millrace_core::{
-    ActivityId, BlockedMark, CarriedRequest, Event, EventKind, Fault, Payload, PendingEffect, Run, RunId, RunInfo,
-    Status, Timestamp, Wake, WorkflowId, WorkflowType,
+    ActivityId, BlockedMark, CarriedRequest, Event, EventKind, Fault, Payload, PendingEffect, Run, RunId,
+    RunInfo, Status, Timestamp, Wake, WorkflowId, WorkflowType,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,9 @@ pub const SEAL_AT: usize = 64 * 1024;
 
 /// A history that cannot be what was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the history `{key}` is corrupt at line {line}: {reason}; the run is left alone until the object is restored")]
+#[error(
+    "the history `{key}` is corrupt at line {line}: {reason}; the run is left alone until the object is restored"
+)]
 pub struct Corrupt {
     /// The object.
     pub key: String,
@@ -241,12 +243,15 @@ impl Head {
             let line = 1 + body.iter().take(e.valid_up_to()).filter(|b| **b == b'\n').count();
             corrupt(line, "it is not UTF-8".into())
         })?;
-        let (first_line, text) = text.split_once('\n').ok_or_else(|| corrupt(1, "the header line has no end".into()))?;
-        let header: Header = serde_json::from_str(first_line).map_err(|e| corrupt(1, format!("header: {e}")))?;
+        let (first_line, text) =
+            text.split_once('\n').ok_or_else(|| corrupt(1, "the header line has no end".into()))?;
+        let header: Header =
+            serde_json::from_str(first_line).map_err(|e| corrupt(1, format!("header: {e}")))?;
         let events = decode_events(key, text, header.first, 2)?;
         let last = header.first + events.len() as u64 - 1;
         if last != header.last {
-            let reason = format!("the header says that events end at {}, the last one here is {last}", header.last);
+            let reason =
+                format!("the header says that events end at {}, the last one here is {last}", header.last);
             return Err(corrupt(1 + events.len(), reason));
         }
         let mut tail = Tail { parts: header.parts.clone(), first: header.first, ..Tail::default() };
@@ -271,7 +276,8 @@ pub fn encode(header: &Header, tail: &str) -> Result<Vec<u8>, serde_json::Error>
 /// Reads a sealed part: the events, checked to be `part`'s.
 pub fn decode_part(key: &str, part: SealedPart, body: &[u8]) -> Result<Vec<Event>, Corrupt> {
     let corrupt = |line, reason: String| Corrupt { key: key.to_owned(), line, reason };
-    let bytes = zstd::stream::decode_all(body).map_err(|e| corrupt(1, format!("cannot be decompressed: {e}")))?;
+    let bytes =
+        zstd::stream::decode_all(body).map_err(|e| corrupt(1, format!("cannot be decompressed: {e}")))?;
     let text = String::from_utf8(bytes).map_err(|_| corrupt(1, "it is not UTF-8".into()))?;
     let events = decode_events(key, &text, part.first, 1)?;
     if part.first + events.len() as u64 != part.last + 1 {

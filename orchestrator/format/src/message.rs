@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use millrace_core::{
-    ActivityId, ActivityOutcome, IdConflict, IdReuse, Message, Namespace, OutcomeResult, Payload, RequestId, RunId,
-    Start, StartSignal, Task, TimerId, WorkflowId, WorkflowType,
+    ActivityId, ActivityOutcome, IdConflict, IdReuse, Message, Namespace, OutcomeResult, Payload, RequestId,
+    RunId, Start, StartSignal, Task, TimerId, WorkflowId, WorkflowType,
 };
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -197,9 +197,11 @@ pub fn read_inbox(body: &str, message_id: &str) -> Result<Addressed, BadMessage>
         "cancel" | "terminate" => {
             let m: StopMessage = typed(body)?;
             let reason = m.reason;
-            address((m.v, m.namespace, m.id, m.run_id), (m.request_id, message_id), |request_id| match kind.as_ref() {
-                "cancel" => Message::Cancel { reason, request_id },
-                _ => Message::Terminate { reason, request_id },
+            address((m.v, m.namespace, m.id, m.run_id), (m.request_id, message_id), |request_id| {
+                match kind.as_ref() {
+                    "cancel" => Message::Cancel { reason, request_id },
+                    _ => Message::Terminate { reason, request_id },
+                }
             })
         }
         "resume" => {
@@ -210,7 +212,9 @@ pub fn read_inbox(body: &str, message_id: &str) -> Result<Addressed, BadMessage>
         internal if INTERNAL.contains(&internal) => Err(BadMessage(format!(
             "type: `{internal}` is an internal message; it is not accepted through the inbox"
         ))),
-        other => Err(BadMessage(format!("type: `{other:.100}` is unknown; use one of {}", PUBLIC.join(", ")))),
+        other => {
+            Err(BadMessage(format!("type: `{other:.100}` is unknown; use one of {}", PUBLIC.join(", "))))
+        }
     }
 }
 
@@ -220,7 +224,8 @@ fn start(m: StartMessage, message_id: &str) -> Result<Addressed, BadMessage> {
     for (field, seconds) in limits {
         let Some(seconds) = seconds else { continue };
         let limit = Duration::try_from_secs_f64(seconds).ok().filter(|d| *d >= Duration::from_millis(1));
-        let limit = limit.ok_or_else(|| BadMessage(format!("{field}: {seconds} is not a time above 0.001 s")))?;
+        let limit =
+            limit.ok_or_else(|| BadMessage(format!("{field}: {seconds} is not a time above 0.001 s")))?;
         run_timeout = Some(run_timeout.map_or(limit, |other| other.min(limit)));
     }
     if m.run_id.is_some() {
@@ -255,7 +260,12 @@ fn address(
         Some(id) => id,
         None => RequestId::new(message_id).map_err(|e| BadMessage(format!("request_id: {e}")))?,
     };
-    Ok(Addressed { namespace: namespace.unwrap_or_default(), workflow_id, run_id, message: message(request_id) })
+    Ok(Addressed {
+        namespace: namespace.unwrap_or_default(),
+        workflow_id,
+        run_id,
+        message: message(request_id),
+    })
 }
 
 /// Reads a message from the events queue.
@@ -290,7 +300,9 @@ pub fn read_event(body: &str) -> Result<Addressed, BadMessage> {
         "wake" => Message::Wake { wake: typed::<WakeReport>(body)?.wake },
         other => {
             let known = INTERNAL.join(", ");
-            return Err(BadMessage(format!("type: `{other:.100}` does not belong in the events queue ({known})")));
+            return Err(BadMessage(format!(
+                "type: `{other:.100}` does not belong in the events queue ({known})"
+            )));
         }
     };
     let Envelope { workflow_id, run_id } = typed(body)?;
@@ -314,7 +326,9 @@ fn kind_of(body: &str) -> Result<Cow<'_, str>, BadMessage> {
         kind: Option<Cow<'a, str>>,
     }
     let kind: Kind<'_> = serde_json::from_str(body).map_err(|e| match e.classify() {
-        serde_json::error::Category::Data => BadMessage(format!("type: a JSON object with a text `type` is expected: {e}")),
+        serde_json::error::Category::Data => {
+            BadMessage(format!("type: a JSON object with a text `type` is expected: {e}"))
+        }
         _ => BadMessage(format!("the message is not JSON: {e}")),
     })?;
     kind.kind.ok_or_else(|| BadMessage(format!("type: is missing; use one of {}", PUBLIC.join(", "))))

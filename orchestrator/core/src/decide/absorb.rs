@@ -3,9 +3,9 @@
 use super::{Decider, Live, Verdict, WAIT_FOR_RUN};
 use crate::{
     ActivityAttemptFailed, ActivityCompleted, ActivityFailed, ActivityFailure, ActivityId, ActivityOutcome,
-    ActivityState, ApplicationFailure, CancelRequested, Effect, EventKind, Fault, IdConflict, IdReuse, Incoming,
-    Message, OutcomeResult, Payload, RequestId, ResumeRequested, Run, RunId, RunInfo, RunStarted, RunTerminated,
-    RunTimedOut, SignalReceived, Start, Status, TimeoutKind, TimerFired, TimerId, Timestamp,
+    ActivityState, ApplicationFailure, CancelRequested, Effect, EventKind, Fault, IdConflict, IdReuse,
+    Incoming, Message, OutcomeResult, Payload, RequestId, ResumeRequested, Run, RunId, RunInfo, RunStarted,
+    RunTerminated, RunTimedOut, SignalReceived, Start, Status, TimeoutKind, TimerFired, TimerId, Timestamp,
 };
 
 const CLOSED: &str = "the run is closed";
@@ -28,7 +28,9 @@ impl Decider<'_> {
         }
         match &incoming.message {
             Message::Start(_) => Verdict::Again,
-            Message::Signal { name, input, request_id } => self.signal(live, incoming, (name, input), request_id),
+            Message::Signal { name, input, request_id } => {
+                self.signal(live, incoming, (name, input), request_id)
+            }
             Message::Cancel { reason, request_id } => {
                 let event = CancelRequested { reason: reason.clone(), request_id: request_id.clone() };
                 self.fact(live, incoming, event)
@@ -83,7 +85,9 @@ impl Decider<'_> {
     /// G10: a message for a run that does not exist waits for it a while; an internal one is of a run that was purged.
     fn without_run(&self, incoming: &Incoming) -> Verdict {
         match incoming.message {
-            Message::Outcome(_) | Message::Timer { .. } | Message::Wake { .. } => Verdict::Stale("the run was purged"),
+            Message::Outcome(_) | Message::Timer { .. } | Message::Wake { .. } => {
+                Verdict::Stale("the run was purged")
+            }
             _ if self.turn.now.since(incoming.sent_at) < WAIT_FOR_RUN => Verdict::Wait,
             _ => Verdict::Rejected(format!("there is no workflow `{}`", self.turn.workflow_id)),
         }
@@ -115,7 +119,9 @@ impl Decider<'_> {
 
     fn reject_used(&self, run: &Run, policy: &str) -> Verdict {
         let (id, run_id, status) = (&run.info.workflow_id, run.info.run_id, run.status);
-        Verdict::Rejected(format!("id: `{id}` was used by run {run_id} ({status}), and id_reuse is `{policy}`"))
+        Verdict::Rejected(format!(
+            "id: `{id}` was used by run {run_id} ({status}), and id_reuse is `{policy}`"
+        ))
     }
 
     fn start_beside_open(&mut self, live: &mut Live, start: &Start, incoming: &Incoming) -> Verdict {
@@ -169,12 +175,24 @@ impl Decider<'_> {
         verdict
     }
 
-    fn signal(&mut self, live: &mut Live, from: &Incoming, signal: (&str, &Payload), id: &RequestId) -> Verdict {
+    fn signal(
+        &mut self,
+        live: &mut Live,
+        from: &Incoming,
+        signal: (&str, &Payload),
+        id: &RequestId,
+    ) -> Verdict {
         let (name, input) = (signal.0.to_owned(), signal.1.clone());
         self.fact(live, from, SignalReceived { name, input, request_id: id.clone() })
     }
 
-    fn terminate(&mut self, live: &mut Live, from: &Incoming, reason: &str, id: Option<RequestId>) -> Verdict {
+    fn terminate(
+        &mut self,
+        live: &mut Live,
+        from: &Incoming,
+        reason: &str,
+        id: Option<RequestId>,
+    ) -> Verdict {
         self.guard.get_or_insert_with(|| from.message.identity());
         self.close(live, RunTerminated { reason: reason.to_owned(), request_id: id })
     }
@@ -194,7 +212,8 @@ impl Decider<'_> {
         match self.retry_at(&state, used, fault) {
             Ok(retry_at) => self.retry(live, incoming, outcome, (used + 1, retry_at, fault)),
             Err(fault) => {
-                let failure = ActivityFailure { activity: state.scheduled.activity.clone(), attempts: used, fault };
+                let failure =
+                    ActivityFailure { activity: state.scheduled.activity.clone(), attempts: used, fault };
                 self.fact(live, incoming, ActivityFailed { activity_id, failure })
             }
         }
@@ -203,7 +222,8 @@ impl Decider<'_> {
     /// When the next attempt is available, or the fault that the activity ends with.
     fn retry_at(&self, state: &ActivityState, used: u32, fault: &Fault) -> Result<Timestamp, Fault> {
         let jitter = f64::from((self.turn.entropy >> 32) as u16 ^ used as u16) / f64::from(u16::MAX);
-        let delay = state.scheduled.options.retry.next_delay(used, fault, jitter).ok_or_else(|| fault.clone())?;
+        let delay =
+            state.scheduled.options.retry.next_delay(used, fault, jitter).ok_or_else(|| fault.clone())?;
         let retry_at = self.turn.now.plus(delay);
         if state.deadline().is_some_and(|deadline| retry_at >= deadline) {
             let cause = fault.application().cloned();
@@ -220,7 +240,8 @@ impl Decider<'_> {
         (next_attempt, retry_at, fault): (u32, Timestamp, &Fault),
     ) -> Verdict {
         let (activity_id, attempt) = (outcome.activity_id, outcome.attempt);
-        let event = ActivityAttemptFailed { activity_id, attempt, next_attempt, retry_at, fault: fault.clone() };
+        let event =
+            ActivityAttemptFailed { activity_id, attempt, next_attempt, retry_at, fault: fault.clone() };
         let verdict = self.fact(live, incoming, event);
         self.effect(&mut live.run, Effect::SendTask { activity_id, attempt: next_attempt, at: retry_at });
         verdict
@@ -262,7 +283,8 @@ impl Decider<'_> {
 
     fn expire(&mut self, live: &mut Live, incoming: &Incoming, activity_id: ActivityId) {
         let Some(state) = live.run.activities.get(&activity_id).cloned() else { return };
-        let cause: Option<ApplicationFailure> = state.last_failure.as_ref().and_then(Fault::application).cloned();
+        let cause: Option<ApplicationFailure> =
+            state.last_failure.as_ref().and_then(Fault::application).cloned();
         let fault = Fault::TimedOut { kind: TimeoutKind::ScheduleToClose, cause };
         let activity = state.scheduled.activity.clone();
         let failure = ActivityFailure { activity, attempts: state.attempt, fault };
@@ -274,7 +296,12 @@ impl Decider<'_> {
     }
 
     /// Records a fact and resumes the code with it.
-    pub(super) fn fact(&mut self, live: &mut Live, incoming: &Incoming, kind: impl Into<EventKind>) -> Verdict {
+    pub(super) fn fact(
+        &mut self,
+        live: &mut Live,
+        incoming: &Incoming,
+        kind: impl Into<EventKind>,
+    ) -> Verdict {
         self.guard.get_or_insert_with(|| incoming.message.identity());
         let event = self.record(&mut live.run, kind);
         if live.replay.is_some() && self.runs_code {

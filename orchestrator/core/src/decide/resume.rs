@@ -1,9 +1,7 @@
 //! Running workflow code within a turn, and what becomes of a run whose code cannot go on (G8, G9).
 
 use super::{Decider, Live, Verdict};
-use crate::{
-    Blocked, BlockedMark, Command, Effect, Event, EventKind, Incoming, Replay, Run, RunBlocked,
-};
+use crate::{Blocked, BlockedMark, Command, Effect, Event, EventKind, Incoming, Replay, Run, RunBlocked};
 
 impl Decider<'_> {
     /// Brings the code up to the last event, those of this turn included, if it is not there: after a cold read, or
@@ -22,7 +20,7 @@ impl Decider<'_> {
         let brought_up = self.turn.code.instantiate(&live.run.info).and_then(|code| {
             let mut replay = Replay::new(code);
             replay.follow(&live.history)?;
-            replay.follow(&self.decision.events)?;
+            replay.go_on(&self.decision.events)?;
             Ok(replay)
         });
         match brought_up {

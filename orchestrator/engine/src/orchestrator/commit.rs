@@ -91,8 +91,10 @@ impl Orchestrator {
         decision: &Decision,
     ) -> Result<Option<history::Tail>, TurnError> {
         let committed = run.last_event - decision.events.len() as u64;
-        let key = |part: history::SealedPart| self.reader.keys.events(id, run.info.run_id, part.first, part.last);
-        let sealed = tail.seal(committed).map_err(|e| StoreError::Unavailable(format!("cannot compress: {e}")))?;
+        let key =
+            |part: history::SealedPart| self.reader.keys.events(id, run.info.run_id, part.first, part.last);
+        let sealed =
+            tail.seal(committed).map_err(|e| StoreError::Unavailable(format!("cannot compress: {e}")))?;
         let Some((part, bytes)) = sealed else { return Ok(None) };
         self.put_once(&key(part), bytes.into()).await?;
         Ok(Some(tail.sealed(part)))

@@ -51,7 +51,12 @@ impl Orchestrator {
     }
 
     /// G4: whoever finds a guard in the log does its turn's open effects again.
-    async fn repair(&self, run: Option<&Run>, received: &Received, verdict: &Verdict) -> Result<(), TurnError> {
+    async fn repair(
+        &self,
+        run: Option<&Run>,
+        received: &Received,
+        verdict: &Verdict,
+    ) -> Result<(), TurnError> {
         let (message, identity) = (received.incoming.message.name(), received.incoming.message.identity());
         if let Verdict::Stale(reason) = verdict {
             tracing::info!(message, %identity, reason, "a message came too late and was dropped");
@@ -71,7 +76,12 @@ impl Orchestrator {
 
     /// G7: a message of an earlier run is checked against that run's archive, then changes nothing. Returns whether it
     /// is to be deleted.
-    async fn settle_elsewhere(&self, id: &WorkflowId, run_id: RunId, received: &Received) -> Result<bool, TurnError> {
+    async fn settle_elsewhere(
+        &self,
+        id: &WorkflowId,
+        run_id: RunId,
+        received: &Received,
+    ) -> Result<bool, TurnError> {
         let message = &received.incoming.message;
         let Some(head) = self.reader.head_of(id, run_id).await? else {
             if received.queue == QueueName::inbox() {
@@ -97,7 +107,9 @@ impl Orchestrator {
         if let Identity::Request(request_id) = received.incoming.message.identity() {
             self.notices.rejected(&request_id, reason);
         }
-        dead_letter(&self.ports, &received.queue, &received.delivery, reason).await.map_err(DispatchError::from)?;
+        dead_letter(&self.ports, &received.queue, &received.delivery, reason)
+            .await
+            .map_err(DispatchError::from)?;
         self.notices.committed(id);
         Ok(())
     }

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{
-    Condition, Delivery, ETag, ObjectStore, OutMessage, Ports, PutError, QueueError, QueueName, Queues, Receipt,
-    SendError, StoreError, Stored,
+    Condition, Delivery, ETag, ObjectStore, OutMessage, Ports, PutError, QueueError, QueueName, Queues,
+    Receipt, SendError, StoreError, Stored,
 };
 
 /// Calls made so far. Sends, receives and deletes are counted by message and by call (one call carries a batch).

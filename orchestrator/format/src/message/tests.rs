@@ -60,5 +60,10 @@ fn what_is_written_is_read_again() {
 
 #[test]
 fn a_public_message_does_not_belong_in_events() {
-    assert!(read_event(r#"{"type":"start","workflow":"W","id":"a"}"#).unwrap_err().to_string().contains("events queue"));
+    assert!(
+        read_event(r#"{"type":"start","workflow":"W","id":"a"}"#)
+            .unwrap_err()
+            .to_string()
+            .contains("events queue")
+    );
 }

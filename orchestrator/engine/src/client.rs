@@ -1,0 +1,192 @@
+//! What a client does: sends requests to the inbox and reads histories. It needs no orchestrator in its process, only
+//! the bucket and the inbox.
+
+mod list;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use millrace_core::{
+    BlockedMark, Event, EventKind, Fault, Payload, RequestId, RunId, Status, TimeoutKind, WorkflowFailure,
+    WorkflowId,
+};
+use millrace_format::message::{self, InboxMessage};
+use millrace_format::{Head, Keys};
+
+pub use list::{ListFilter, Listed};
+
+use crate::dispatch::send_one;
+use crate::load::{LoadError, Reader};
+use crate::ports::{OutMessage, Ports, QueueError, QueueName, StoreError};
+use crate::{DispatchError, Notices};
+
+/// How often a client elsewhere looks at the bucket while it waits.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A request that did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// There is no such workflow, or no such run of it.
+    #[error("there is no workflow `{0}`")]
+    NotFound(String),
+    /// The engine refused the request.
+    #[error("{0}")]
+    Rejected(String),
+    /// The inbox did not take it.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The history could not be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The bucket did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<DispatchError> for ClientError {
+    fn from(error: DispatchError) -> Self {
+        match error {
+            DispatchError::Store(error) => Self::Store(error),
+            DispatchError::Queue(error) => Self::Queue(error),
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// With a result.
+    Completed(Payload),
+    /// Without.
+    Failed(WorkflowFailure),
+    /// It has not: its code cannot go on.
+    Blocked(Box<BlockedMark>),
+}
+
+/// Sends requests and reads runs.
+#[derive(Clone)]
+pub struct Client {
+    ports: Ports,
+    reader: Reader,
+    notices: Option<Arc<Notices>>,
+}
+
+impl Client {
+    /// A client of one namespace. With the notices of an orchestrator in the same process it need not poll.
+    pub fn new(ports: Ports, keys: Keys, notices: Option<Arc<Notices>>) -> Self {
+        Self { reader: Reader::new(ports.store.clone(), keys), ports, notices }
+    }
+
+    /// A request id that nobody else has.
+    pub fn new_request_id(&self) -> RequestId {
+        // A UUID is always a valid request id.
+        let uuid = RunId::from_random(self.ports.entropy.bits()).to_string();
+        RequestId::new(&uuid).unwrap_or_else(|_| unreachable!("a UUID is a valid request id"))
+    }
+
+    /// Sends a request to the inbox. Once this returns, the request is not lost any more.
+    pub async fn send(&self, message: &InboxMessage) -> Result<(), ClientError> {
+        self.send_raw(message::write(message)).await
+    }
+
+    /// Sends any text to the inbox, as a service without our client would.
+    pub async fn send_raw(&self, body: String) -> Result<(), ClientError> {
+        send_one(&self.ports, &QueueName::inbox(), OutMessage::now(body)).await?;
+        Ok(self.ports.queues.settle().await?)
+    }
+
+    /// Waits until the workflow's log has absorbed the request, and says which run did; or fails with the reason why
+    /// it was rejected.
+    pub async fn absorbed(&self, id: &WorkflowId, request_id: &RequestId) -> Result<RunId, ClientError> {
+        loop {
+            let changed = self.changed(id);
+            if let Some(reason) = self.rejection(request_id) {
+                return Err(ClientError::Rejected(reason));
+            }
+            if let Some(live) = self.reader.load(id).await?.live
+                && let Some(run_id) = live.run.absorbed_request(request_id)
+            {
+                self.ports.queues.settle().await?;
+                return Ok(run_id);
+            }
+            changed.await;
+        }
+    }
+
+    /// Why the request was rejected, if an orchestrator in this process did.
+    pub fn rejection(&self, request_id: &RequestId) -> Option<String> {
+        self.notices.as_ref().and_then(|notices| notices.rejection(request_id))
+    }
+
+    /// Resolves when the workflow may have changed: at its next commit in this process, or after a moment.
+    pub fn changed(&self, id: &WorkflowId) -> impl Future<Output = ()> + Send + use<> {
+        let notice = self.notices.as_ref().map(|notices| notices.changed(id));
+        let later = self.ports.clock.sleep_until(self.ports.clock.now().plus(LOOK_AGAIN));
+        async move {
+            match notice {
+                Some(notice) => {
+                    futures::future::select(notice, later).await;
+                }
+                None => later.await,
+            }
+        }
+    }
+
+    /// The run's head: the current one, or the run named.
+    pub async fn head(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Head, ClientError> {
+        let head = match run {
+            None => self.reader.head(id).await?,
+            Some(run) => self.reader.head_of(id, run).await?,
+        };
+        self.ports.queues.settle().await?;
+        head.ok_or_else(|| {
+            ClientError::NotFound(
+                run.map_or_else(|| id.to_string(), |run| format!("{id}` with a run `{run}")),
+            )
+        })
+    }
+
+    /// All events of a run.
+    pub async fn history(
+        &self,
+        id: &WorkflowId,
+        run: Option<RunId>,
+    ) -> Result<(Head, Vec<Event>), ClientError> {
+        let head = self.head(id, run).await?;
+        let events = self.reader.events(&head).await?;
+        Ok((head, events))
+    }
+
+    /// How the run ended, if it has; or that it is blocked.
+    pub async fn outcome(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Option<Outcome>, ClientError> {
+        let head = self.head(id, run).await?;
+        if let (Status::Running, Some(mark)) = (head.header.status, &head.header.blocked) {
+            return Ok(Some(Outcome::Blocked(Box::new(mark.clone()))));
+        }
+        Ok(outcome_of(&head))
+    }
+
+    /// Waits until the run has ended or is blocked.
+    pub async fn result(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Outcome, ClientError> {
+        loop {
+            let changed = self.changed(id);
+            if let Some(outcome) = self.outcome(id, run).await? {
+                return Ok(outcome);
+            }
+            changed.boxed().await;
+        }
+    }
+}
+
+fn outcome_of(head: &Head) -> Option<Outcome> {
+    let fault = match &head.events.last()?.kind {
+        EventKind::RunCompleted(e) => return Some(Outcome::Completed(e.result.clone())),
+        EventKind::RunFailed(e) => e.fault.clone(),
+        EventKind::RunCanceled(e) => Fault::Canceled { reason: e.reason.clone() },
+        EventKind::RunTerminated(e) => Fault::Terminated { reason: e.reason.clone() },
+        EventKind::RunTimedOut(_) => Fault::TimedOut { kind: TimeoutKind::Run, cause: None },
+        _ => return None,
+    };
+    Some(Outcome::Failed(WorkflowFailure { workflow: head.header.workflow.to_string(), fault }))
+}

@@ -1,0 +1,61 @@
+//! Timers that are due too late for a queue's delay (§7): keys in 15-minute buckets, sent when their time comes near.
+
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use millrace_format::{Keys, TimerEntry};
+
+use crate::dispatch::{DispatchError, send_one};
+use crate::ports::{OutMessage, Ports, QueueName, Queues};
+
+/// How many keys one listing asks for.
+const PAGE: usize = 1_000;
+
+/// Sends timers whose time comes near.
+pub struct Ticker {
+    ports: Ports,
+    keys: Keys,
+}
+
+impl Ticker {
+    /// A ticker of one namespace.
+    pub fn new(ports: Ports, keys: Keys) -> Self {
+        Self { ports, keys }
+    }
+
+    /// How often to tick: well within a bucket, so that none is missed.
+    pub const EVERY: Duration = Duration::from_secs(300);
+
+    /// Sends every timer that is due within 15 minutes, however long it has been due, each with its exact delay, and
+    /// then deletes its key. A second tick, or one that dies halfway, sends some twice, which is harmless (G6).
+    /// Returns how many were sent.
+    pub async fn tick(&self) -> Result<usize, DispatchError> {
+        let horizon = self.ports.clock.now().plus(<dyn Queues>::LONGEST_DELAY);
+        let last = self.keys.timer_bucket(horizon.as_millis().div_euclid(1000 * Keys::BUCKET_S));
+        let mut after: Option<String> = None;
+        let mut sent = 0;
+        loop {
+            let page = self.ports.store.list(&self.keys.timers(), after.as_deref(), PAGE).await?;
+            let near = page.iter().filter(|key| key.as_str() < last.as_str() || key.starts_with(&last));
+            sent += try_join_all(near.map(|key| self.send(key))).await?.len();
+            match page.into_iter().max() {
+                Some(key) => after = Some(key),
+                None => return Ok(sent),
+            }
+        }
+    }
+
+    async fn send(&self, key: &str) -> Result<(), DispatchError> {
+        let Some(object) = self.ports.store.get(key).await? else { return Ok(()) };
+        match TimerEntry::decode(&object.body) {
+            Ok(entry) => {
+                let delay = entry.due.since(self.ports.clock.now()).min(<dyn Queues>::LONGEST_DELAY);
+                let message = OutMessage { body: entry.message.as_str().to_owned(), delay, error: None };
+                send_one(&self.ports, &QueueName::from(entry.queue.as_str()), message).await?;
+                self.ports.store.delete(key).await?;
+            }
+            Err(error) => tracing::error!(key, %error, "a timer cannot be read; it is left where it is"),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! The worker: takes tasks from one task queue, runs their activities, reports outcomes (§6). Nothing else.
+
+mod lease;
+mod running;
+mod supervise;
+mod task;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, Fuse, FusedFuture, FutureExt, Shared};
+use futures::stream::FuturesUnordered;
+use futures::{StreamExt, select_biased};
+use millrace_core::{Namespace, TaskQueue};
+use millrace_format::Keys;
+
+use crate::activity_code::ActivityCode;
+use crate::load::Reader;
+use crate::ports::{Ports, QueueName};
+
+/// Begins the reason with which a task that is none is dead-lettered.
+pub(crate) const BAD_TASK: &str = "not a task: ";
+
+/// How a worker is set up.
+#[derive(Clone, Debug)]
+pub struct WorkerConfig {
+    /// Whose leases and histories it reads.
+    pub namespace: Namespace,
+    /// The queue it serves.
+    pub task_queue: TaskQueue,
+    /// How many attempts it runs at a time.
+    pub slots: usize,
+    /// How long a task is hidden at a time; extended while its attempt runs, a third ahead.
+    pub visibility: Duration,
+    /// How long one receive waits for a first task.
+    pub poll: Duration,
+    /// How long a lease is good for after each write.
+    pub lease: Duration,
+    /// The shortest time between two writes of a lease: heartbeats in between are summed up.
+    pub beat_every: Duration,
+    /// How long attempts may take to end after the worker is asked to stop.
+    pub grace: Duration,
+    /// No other process can hold a lease (the embedded engine), so one that this worker did not take is void.
+    pub only_process: bool,
+}
+
+impl WorkerConfig {
+    /// The defaults for a task queue.
+    pub fn new(task_queue: TaskQueue) -> Self {
+        Self {
+            namespace: Namespace::default(),
+            task_queue,
+            slots: 32,
+            visibility: Duration::from_secs(60),
+            poll: Duration::from_secs(20),
+            lease: Duration::from_secs(60),
+            beat_every: Duration::from_secs(5),
+            grace: Duration::from_secs(10),
+            only_process: false,
+        }
+    }
+}
+
+/// Resolves when the worker should stop.
+pub type Stop = Shared<BoxFuture<'static, ()>>;
+
+/// Runs activity attempts.
+pub struct Worker {
+    ports: Ports,
+    code: Arc<dyn ActivityCode>,
+    reader: Reader,
+    queue: QueueName,
+    /// Tells this worker's leases from those of others.
+    holder: String,
+    config: WorkerConfig,
+}
+
+impl Worker {
+    /// A worker for one task queue, for the activities that `code` knows.
+    pub fn new(ports: Ports, code: Arc<dyn ActivityCode>, config: WorkerConfig) -> Self {
+        Self {
+            reader: Reader::new(ports.store.clone(), Keys::new(config.namespace.clone())),
+            queue: QueueName::task(&config.task_queue),
+            holder: format!("{:032x}", ports.entropy.bits()),
+            ports,
+            code,
+            config,
+        }
+    }
+
+    /// Takes and runs tasks until `stop`, then lets the running attempts end within the grace, and gives the others
+    /// back without costing them an attempt.
+    pub async fn run(&self, stop: Stop) {
+        let mut stopping = stop.clone().fuse();
+        let mut running = FuturesUnordered::new();
+        let mut receiving = self.receive(self.config.slots).boxed().fuse();
+        let mut stopped = false;
+        loop {
+            select_biased! {
+                () = stopping => {
+                    stopped = true;
+                    receiving = Fuse::terminated();
+                }
+                batch = receiving => {
+                    running.extend(batch.into_iter().map(|task| self.task(task, stop.clone())));
+                    receiving = Fuse::terminated();
+                }
+                () = running.select_next_some() => {}
+            }
+            if stopped && running.is_empty() {
+                return;
+            }
+            let free = self.config.slots.saturating_sub(running.len());
+            if !stopped && free > 0 && receiving.is_terminated() {
+                receiving = self.receive(free).boxed().fuse();
+            }
+        }
+    }
+
+    async fn receive(&self, free: usize) -> Vec<crate::ports::Delivery> {
+        let max = free.min(self.ports.queues.batch_limit());
+        match self.ports.queues.receive(&self.queue, max, self.config.poll, self.config.visibility).await {
+            Ok(batch) => batch,
+            Err(error) => {
+                tracing::warn!(queue = %self.queue, %error, "no tasks can be received now; trying again");
+                let pause = self.ports.clock.now().plus(Duration::from_secs(1));
+                self.ports.clock.sleep_until(pause).await;
+                Vec::new()
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! One task, from its delivery to its outcome.
+
+use std::sync::Arc;
+
+use millrace_core::{ActivityOutcome, ApplicationFailure, Fault, OutcomeResult, Task, TimeoutKind};
+use millrace_format::message;
+
+use super::lease::{Claim, Held};
+use super::running::Running;
+use super::supervise::Ended;
+use super::{BAD_TASK, Stop, Worker};
+use crate::dispatch::{dead_letter, report, send_one};
+use crate::ports::{Delivery, OutMessage, QueueError};
+
+/// Why a task is not finished here. Its message stays, and comes again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TaskError {
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error(transparent)]
+    Load(#[from] crate::LoadError),
+    #[error(transparent)]
+    Store(#[from] crate::ports::StoreError),
+}
+
+impl Worker {
+    /// Deals with one delivered task.
+    pub(super) async fn task(&self, delivery: Delivery, stop: Stop) {
+        let dealt_with = match message::read_task(&delivery.body) {
+            Ok(task) => self.attempt(&delivery, task, stop).await,
+            Err(bad) => {
+                let reason = format!("{BAD_TASK}{bad}");
+                dead_letter(&self.ports, &self.queue, &delivery, &reason).await.map_err(TaskError::from)
+            }
+        };
+        if let Err(error) = dealt_with {
+            tracing::warn!(queue = %self.queue, message_id = delivery.message_id, %error, "the task comes again");
+        }
+    }
+
+    async fn attempt(&self, delivery: &Delivery, task: Task, stop: Stop) -> Result<(), TaskError> {
+        if delivery.receive_count > 1 && !self.is_wanted(&task).await? {
+            tracing::info!(workflow_id = %task.workflow_id, activity = task.activity, "nobody waits for this task");
+            return self.done(delivery).await;
+        }
+        if let Some(fault) = self.too_late(&task) {
+            return self.finish(delivery, &task, OutcomeResult::Failed(fault), None).await;
+        }
+        let held = if task.options.needs_lease() {
+            match self.claim(&task).await? {
+                Claim::Held(held) => Some(held),
+                Claim::Busy(wait) => return self.come_back(delivery, wait).await,
+                Claim::Stored(outcome) => {
+                    report(&self.ports, &task, outcome).await?;
+                    return self.done(delivery).await;
+                }
+                Claim::Canceled(reason) => {
+                    let result = OutcomeResult::Failed(Fault::Canceled { reason });
+                    return self.finish(delivery, &task, result, None).await;
+                }
+            }
+        } else {
+            None
+        };
+        let (epoch, progress) =
+            held.as_ref().map_or((0, None), |held| (held.lease.epoch, held.lease.details.clone()));
+        let running = Arc::new(Running::new(task, epoch, progress));
+        match self.supervise(delivery, running.clone(), held, stop).await {
+            Ended::With(result, held) => self.finish(delivery, running.task_ref(), result, held).await,
+            Ended::GiveBack(held) => {
+                self.release(held).await;
+                self.give_back(delivery).await
+            }
+            Ended::LeaseLost => {
+                tracing::warn!(
+                    activity = running.task_ref().activity,
+                    "the lease was lost; another attempt has it"
+                );
+                self.done(delivery).await
+            }
+        }
+    }
+
+    /// A task that comes again may have been answered already: the log knows.
+    async fn is_wanted(&self, task: &Task) -> Result<bool, TaskError> {
+        let Some(head) = self.reader.head(&task.workflow_id).await? else { return Ok(false) };
+        let current = head.header.run_id == task.run_id;
+        let waits = |pending: &millrace_format::PendingActivity| {
+            pending.activity_id == task.activity_id && pending.attempt == task.attempt
+        };
+        Ok(current && head.header.activities.iter().any(waits))
+    }
+
+    fn too_late(&self, task: &Task) -> Option<Fault> {
+        let now = self.ports.clock.now();
+        let passed = |since: millrace_core::Timestamp, limit: Option<std::time::Duration>| {
+            limit.is_some_and(|limit| since.plus(limit) < now)
+        };
+        let kind = if passed(task.scheduled_at, task.options.schedule_to_close) {
+            TimeoutKind::ScheduleToClose
+        } else if passed(task.available_at, task.options.schedule_to_start) {
+            TimeoutKind::ScheduleToStart
+        } else if !self.code.knows(&task.activity) {
+            let names = self.code.names().join(", ");
+            let text =
+                format!("no activity `{}` is registered at this worker (registered: {names})", task.activity);
+            return Some(Fault::Application(ApplicationFailure::new("UnknownActivity", text)));
+        } else {
+            return None;
+        };
+        Some(Fault::TimedOut { kind, cause: None })
+    }
+
+    /// Reports the outcome, then deletes the task. An exclusive activity's outcome is stored in its lease first, so that
+    /// whoever claims it later sends the same one.
+    async fn finish(
+        &self,
+        delivery: &Delivery,
+        task: &Task,
+        result: OutcomeResult,
+        held: Option<Held>,
+    ) -> Result<(), TaskError> {
+        let (activity_id, attempt) = (task.activity_id, task.attempt);
+        let outcome = ActivityOutcome { activity_id, attempt, receive_count: delivery.receive_count, result };
+        if let Some(held) = held {
+            if !self.conclude(held, task, &outcome).await? {
+                tracing::warn!(
+                    activity = task.activity,
+                    "the lease was lost at the end; another attempt speaks"
+                );
+                return self.done(delivery).await;
+            }
+        }
+        report(&self.ports, task, outcome).await?;
+        self.done(delivery).await
+    }
+
+    /// A graceful return: a fresh copy of the task, so that neither an attempt nor a receive is counted.
+    async fn give_back(&self, delivery: &Delivery) -> Result<(), TaskError> {
+        send_one(&self.ports, &self.queue, OutMessage::now(delivery.body.clone())).await?;
+        self.done(delivery).await
+    }
+
+    /// The activity is being run by somebody else: the same attempt comes again later.
+    async fn come_back(&self, delivery: &Delivery, wait: std::time::Duration) -> Result<(), TaskError> {
+        let delay = wait.min(<dyn crate::ports::Queues>::LONGEST_DELAY);
+        let again = OutMessage { body: delivery.body.clone(), delay, error: None };
+        send_one(&self.ports, &self.queue, again).await?;
+        self.done(delivery).await
+    }
+
+    async fn done(&self, delivery: &Delivery) -> Result<(), TaskError> {
+        self.ports.queues.delete(&self.queue, std::slice::from_ref(&delivery.receipt)).await?;
+        Ok(())
+    }
+}

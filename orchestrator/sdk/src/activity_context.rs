@@ -1,0 +1,93 @@
+//! What a running activity knows, and can tell.
+
+use std::sync::Arc;
+
+use millrace_core::{Fault, Payload, RunId, Task, WorkflowId};
+use millrace_engine::Attempt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Stopped;
+use crate::shared::Shares;
+
+/// What a running activity knows of its attempt, and how it reports progress. Cheap to clone.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ActivityContext {
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    host: Option<Arc<dyn Attempt>>,
+    shares: Arc<Shares>,
+}
+
+impl ActivityContext {
+    pub(crate) fn new(host: Arc<dyn Attempt>, shares: Arc<Shares>) -> Self {
+        Self { attempt: host.task().attempt, host: Some(host), shares }
+    }
+
+    /// A context without a worker, to call an activity in a unit test: the first attempt, never stopped.
+    pub fn test() -> Self {
+        Self { attempt: 1, host: None, shares: Arc::default() }
+    }
+
+    /// Reports progress: resets the heartbeat timeout, and keeps the details for the next attempt. Does not wait.
+    /// An error says that the activity should stop: pass it on with `?`.
+    pub fn heartbeat<T: Serialize + ?Sized>(&self, details: &T) -> Result<(), Stopped> {
+        let Some(host) = &self.host else { return Ok(()) };
+        let details = Payload::of(details).unwrap_or_else(|error| {
+            tracing::error!(%error, "the heartbeat's details have no JSON form; sent without them");
+            Payload::null()
+        });
+        host.heartbeat(details).map_err(Stopped)
+    }
+
+    /// What the attempt before reported with its last heartbeat; `None` if nothing, or of another shape.
+    pub fn progress<T: DeserializeOwned>(&self) -> Option<T> {
+        self.host.as_ref()?.progress()?.read().ok()
+    }
+
+    /// For an exclusive activity: rises with every holder of its lease, so that a store can refuse those who come too
+    /// late. 0 without a lease.
+    pub fn epoch(&self) -> u64 {
+        self.host.as_ref().map_or(0, |host| host.epoch())
+    }
+
+    /// Waits until the activity should stop, and says why.
+    pub async fn stopped(&self) -> Stopped {
+        match &self.host {
+            Some(host) => Stopped(host.stopped().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The workflow that called; `None` in a unit test.
+    pub fn workflow_id(&self) -> Option<&WorkflowId> {
+        self.task().map(|task| &task.workflow_id)
+    }
+
+    /// The run that called; `None` in a unit test.
+    pub fn run_id(&self) -> Option<RunId> {
+        self.task().map(|task| task.run_id)
+    }
+
+    /// The task that carries this attempt; `None` in a unit test.
+    pub fn task(&self) -> Option<&Task> {
+        self.host.as_ref().map(|host| host.task())
+    }
+
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.shares
+    }
+}
+
+impl std::fmt::Debug for ActivityContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ActivityContext").field("task", &self.task()).finish_non_exhaustive()
+    }
+}
+
+impl From<Stopped> for Fault {
+    fn from(stopped: Stopped) -> Self {
+        stopped.0
+    }
+}

@@ -1,0 +1,89 @@
+//! Durable workflows as ordinary async Rust: kill anything at any moment, and the run goes on where it stopped.
+//!
+//! ```
+//! use millrace::prelude::*;
+//!
+//! #[activity(start_to_close = "5m")]
+//! async fn greet(name: String) -> Result<String, ActivityError> {
+//!     Ok(format!("hello {name}")) // runs on a worker; is tried again if it fails
+//! }
+//!
+//! #[workflow]
+//! async fn welcome(ctx: WorkflowContext, name: String) -> Result<String, WorkflowError> {
+//!     let greeting = ctx.activity(greet, name).await?; // recorded: never asked for twice
+//!     ctx.sleep(days(30)).await?;                      // costs nothing while it waits
+//!     Ok(greeting)
+//! }
+//!
+//! let app = App::new().workflow(welcome).activity(greet);
+//! assert_eq!(app.check(), Ok(()));
+//! ```
+//!
+//! Where to start reading:
+//! - [`macro@workflow`], [`macro@activity`], [`macro@Signal`]: functions and types become workflows, activities and messages.
+//! - [`WorkflowContext`]: everything a workflow may do that is not its own arithmetic.
+//! - [`ActivityContext`], [`Shared`]: what an activity is given.
+//! - [`App`]: what a process can run.
+//!
+//! What holds:
+//! - A workflow sees the same history in the same order whenever it is replayed: it is resumed after every single
+//!   fact, and what it asks for is ordered by the calls' numbers. So ordinary `futures` combinators are deterministic,
+//!   except those that draw lots: use [`select!`], which is biased, instead of `futures::select!`.
+//! - Dropping an unfinished call cancels it.
+//! - A workflow that waits on anything but its context, panics, or cannot read its input is *blocked* with a reason,
+//!   and goes on when code that can comes along.
+//!
+//! Errors: any error passes `?` in workflows and activities; [`ActivityError`] and [`WorkflowError`] say what becomes
+//! of it. Why not an error trait of our own: standard errors, `anyhow` and texts should need no wrapping.
+
+extern crate self as millrace;
+
+mod activity;
+mod activity_context;
+mod app;
+mod call;
+mod context;
+mod duration;
+mod error;
+mod function;
+mod host;
+mod retry;
+mod shared;
+mod state_cell;
+mod workflow;
+
+pub use activity::{Activity, ActivityBody, ActivityRef};
+pub use activity_context::ActivityContext;
+pub use app::App;
+pub use call::{ActivityCall, Recv, Saga, Signals, Sleep, Within};
+pub use context::WorkflowContext;
+pub use duration::{days, hours, millis, minutes, secs};
+pub use error::{ActivityError, Canceled, Stopped, WorkflowError};
+pub use futures::{join, select_biased as select, try_join};
+pub use millrace_core::{
+    ActivityFailure, ActivityOptions, ApplicationFailure, Blocked, Fault, RetryPolicy, RunId, TaskQueue, TimeoutKind,
+    Timestamp, WorkflowFailure, WorkflowId,
+};
+pub use millrace_macros::{Signal, activity, workflow};
+pub use retry::Retry;
+pub use shared::Shared;
+pub use state_cell::{StateCell, Until};
+pub use workflow::{AcceptedBy, Signal, Workflow, WorkflowRef};
+
+/// What a file with workflows and activities imports.
+pub mod prelude {
+    pub use crate::{
+        ActivityContext, ActivityError, ActivityFailure, App, ApplicationFailure, Canceled, Retry, Shared, Signal,
+        StateCell, WorkflowContext, WorkflowError, activity, days, hours, join, millis, minutes, secs, select,
+        try_join, workflow,
+    };
+}
+
+/// What the macros' code refers to; not for people.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::activity::{Running, no_body};
+    pub use crate::function::{Returned, Tagged};
+    pub use crate::shared::{Injected, Needs};
+    pub use crate::workflow::Run;
+}
