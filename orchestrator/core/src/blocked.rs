@@ -51,11 +51,6 @@ pub enum Blocked {
         /// The message's identity.
         message: String,
     },
-    /// The run made too many turns without outside input.
-    Runaway {
-        /// How many turns, and in what time.
-        message: String,
-    },
 }
 
 impl fmt::Display for Blocked {
@@ -86,7 +81,6 @@ impl fmt::Display for Blocked {
                 "message {message} was received three times without an end: the workflow code may be killing its \
                  process; the run is tried again after a pause"
             ),
-            Self::Runaway { message } => write!(f, "runaway: {message}"),
         }
     }
 }

@@ -133,11 +133,12 @@ fn fault_of<E: Into<AnyError> + 'static>(error: E) -> Fault {
     }
     let Some(error) = slot else { return application(name, &fmt::Error) };
     let error: AnyError = error.into();
-    let chain = std::iter::successors(Some(&*error as &(dyn Error + 'static)), |e| e.source());
-    chain.into_iter().find_map(ours).unwrap_or_else(|| application(name, &*error))
+    let below = std::iter::successors(error.source(), |cause| cause.source());
+    let canceled = || below.into_iter().filter_map(ours).find(Fault::is_canceled);
+    ours(&*error).or_else(canceled).unwrap_or_else(|| application(name, &*error))
 }
 
-/// The meaning of our own types, also under an error of the author's that gives them as its source.
+/// The meaning of our own types. Under an error of the author's own only a cancellation keeps its meaning.
 fn ours(error: &(dyn Error + 'static)) -> Option<Fault> {
     if let Some(failure) = error.downcast_ref::<ApplicationFailure>() {
         return Some(Fault::Application(failure.clone()));

@@ -1,0 +1,185 @@
+//! Activity calls.
+
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::FusedFuture;
+use millrace_core::{
+    ActivityFailure, ActivityOptions, ApplicationFailure, Blocked, Command, Fault, Payload, TaskQueue,
+};
+
+use super::numbered::Numbered;
+use super::{Sleep, Within};
+use crate::host::Ended;
+use crate::{Activity, Canceled, Retry};
+
+/// A call of an activity: see [`WorkflowContext::activity`](crate::WorkflowContext::activity). Its setters count until
+/// it is first polled, and override what the activity's attribute says.
+#[must_use = "a durable call does nothing until it is awaited"]
+pub struct ActivityCall<A> {
+    call: Numbered,
+    request: Option<Request>,
+    activity: PhantomData<fn() -> A>,
+}
+
+/// What is asked of the engine, if it can be asked.
+type Request = Result<Box<Asked>, ApplicationFailure>;
+
+struct Asked {
+    task_queue: TaskQueue,
+    input: Payload,
+    options: ActivityOptions,
+}
+
+impl<A: Activity> ActivityCall<A> {
+    pub(crate) fn new(call: Numbered, input: A::Input) -> Self {
+        let asked = || {
+            let (task_queue, input) = (queue(A::TASK_QUEUE)?, super::written(input, A::NAME)?);
+            Ok(Box::new(Asked { task_queue, input, options: A::options() }))
+        };
+        Self { call, request: Some(asked()), activity: PhantomData }
+    }
+
+    /// Where its tasks wait. A name that no queue can have fails the call.
+    pub fn task_queue(mut self, name: impl AsRef<str>) -> Self {
+        match (queue(name.as_ref()), &mut self.request) {
+            (Ok(name), Some(Ok(asked))) => asked.task_queue = name,
+            (Err(failure), Some(request @ Ok(_))) => *request = Err(failure),
+            _ => {}
+        }
+        self
+    }
+
+    /// How long one attempt may run.
+    pub fn start_to_close(self, limit: Duration) -> Self {
+        self.with(|options| options.start_to_close = limit)
+    }
+
+    /// How long all attempts may take together, waits included.
+    pub fn schedule_to_close(self, limit: Duration) -> Self {
+        self.with(|options| options.schedule_to_close = Some(limit))
+    }
+
+    /// How long the task may wait for a worker.
+    pub fn schedule_to_start(self, limit: Duration) -> Self {
+        self.with(|options| options.schedule_to_start = Some(limit))
+    }
+
+    /// The longest silence between two heartbeats.
+    pub fn heartbeat(self, limit: Duration) -> Self {
+        self.with(|options| options.heartbeat = Some(limit))
+    }
+
+    /// At most one attempt holds the activity's lease at a time.
+    pub fn exclusive(self) -> Self {
+        self.with(|options| options.exclusive = true)
+    }
+
+    /// What follows a failed attempt; replaces the whole policy.
+    pub fn retry(self, retry: Retry) -> Self {
+        self.with(|options| options.retry = retry.into())
+    }
+
+    /// At most `n` attempts in all; 0 means no limit.
+    pub fn max_attempts(self, n: u32) -> Self {
+        self.retried(|retry| retry.max_attempts(n))
+    }
+
+    /// The wait after the first failed attempt. Raises the longest wait if that is shorter.
+    pub fn initial_interval(self, wait: Duration) -> Self {
+        self.retried(|retry| retry.initial_interval(wait))
+    }
+
+    /// No wait between attempts is longer than this.
+    pub fn maximum_interval(self, wait: Duration) -> Self {
+        self.retried(|retry| retry.maximum_interval(wait))
+    }
+
+    /// Each further wait is the one before times this.
+    pub fn backoff_coefficient(self, factor: f64) -> Self {
+        self.retried(|retry| retry.backoff_coefficient(factor))
+    }
+
+    /// Failures of these types are final.
+    pub fn non_retryable<T: Into<String>>(self, types: impl IntoIterator<Item = T>) -> Self {
+        self.retried(|retry| retry.non_retryable(types))
+    }
+
+    /// Waits no longer than this for the result: `Ok(None)` when time is up, and the activity is canceled.
+    pub fn within(self, limit: Duration) -> Within<Self> {
+        let timer = Numbered::new(&self.call.journal, self.call.shielded);
+        Within::new(self, Sleep::new(timer, limit))
+    }
+
+    /// Takes the call out of reach of cancel requests.
+    pub(crate) fn shielded(mut self) -> Self {
+        self.call.shielded = true;
+        self
+    }
+
+    fn retried(self, change: impl FnOnce(Retry) -> Retry) -> Self {
+        self.with(|options| {
+            let policy = std::mem::take(&mut options.retry);
+            options.retry = change(policy.into()).into();
+        })
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut ActivityOptions)) -> Self {
+        if let Some(Ok(asked)) = &mut self.request {
+            change(&mut asked.options);
+        }
+        self
+    }
+
+    fn ended(&self, ended: Ended) -> Poll<Result<A::Output, ActivityFailure>> {
+        match ended {
+            Ended::Completed(result) => {
+                let what = || format!("the result of activity `{}` (activity {})", A::NAME, self.call.number);
+                match super::read(&result, what) {
+                    Ok(output) => Poll::Ready(Ok(output)),
+                    Err(reason) => self.stop(reason),
+                }
+            }
+            Ended::Failed(failure) => Poll::Ready(Err(*failure)),
+            Ended::Canceled(Canceled { reason }) => Poll::Ready(Err(unsent::<A>(Fault::Canceled { reason }))),
+            Ended::Fired => self.stop(Blocked::BadInput { message: format!("activity {} fired", self.call.number) }),
+        }
+    }
+
+    fn stop<T>(&self, reason: Blocked) -> Poll<T> {
+        self.call.journal.block(reason);
+        Poll::Pending
+    }
+}
+
+impl<A: Activity> Future for ActivityCall<A> {
+    type Output = Result<A::Output, ActivityFailure>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if let Some(Err(failure)) = this.request.take_if(|request| request.is_err()) {
+            this.call.finish();
+            return Poll::Ready(Err(unsent::<A>(Fault::Application(failure))));
+        }
+        let (number, request) = (this.call.number, &mut this.request);
+        let commands = || (schedule::<A>(number, request.take()), Command::CancelActivity(number));
+        match this.call.poll(cx, commands) {
+            Poll::Ready(ended) => this.ended(ended),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<A: Activity> FusedFuture for ActivityCall<A> {
+    fn is_terminated(&self) -> bool {
+        self.call.is_done()
+    }
+}
+
+impl<A: Activity> std::fmt::Debug for ActivityCall<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ActivityCall").field("number", &self.call.number).field("activity", &A::NAME).finish()
+    }
+}

@@ -1,0 +1,41 @@
+//! What a workflow waits for. Every call is a future with setters: nothing happens until it is awaited, and dropping
+//! it unfinished cancels it.
+
+mod activity;
+mod numbered;
+mod saga;
+mod signals;
+mod sleep;
+mod within;
+
+pub use activity::ActivityCall;
+pub use saga::Saga;
+pub use signals::{Recv, Signals};
+pub use sleep::Sleep;
+pub use within::Within;
+
+use millrace_core::{ApplicationFailure, Blocked, Payload};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Reads a recorded value; `what` says in whose place it stands. The path to the bad field is looked for only when
+/// there is one.
+pub(crate) fn read<T: DeserializeOwned>(payload: &Payload, what: impl FnOnce() -> String) -> Result<T, Blocked> {
+    payload.read().map_err(|error| Blocked::BadInput { message: unreadable::<T>(payload, &what(), &error) })
+}
+
+/// What is wrong with a value that cannot be read as `T`.
+pub(crate) fn unreadable<T: DeserializeOwned>(payload: &Payload, what: &str, error: &serde_json::Error) -> String {
+    let located = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(payload.as_str()));
+    let field = located.err().map(|error| error.path().to_string()).filter(|path| path != ".");
+    let field = field.map(|path| format!("field `{path}`: ")).unwrap_or_default();
+    format!("{what} is not a `{}`: {field}{error}", std::any::type_name::<T>())
+}
+
+/// A value as JSON; `of` says whose it is.
+pub(crate) fn written<T: Serialize>(value: T, of: &str) -> Result<Payload, ApplicationFailure> {
+    Payload::of(&value).map_err(|error| {
+        let message = format!("a value of `{of}` has no JSON form: {error}");
+        ApplicationFailure::new("NotJson", message).non_retryable()
+    })
+}

@@ -1,0 +1,71 @@
+//! What activities and timers have in common: a number taken at the call, a command at the first poll, an end in the
+//! history, and a cancel command if the future is dropped before.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use millrace_core::Command;
+
+use crate::host::{Ended, Journal};
+
+/// A numbered call.
+pub(crate) struct Numbered {
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) number: u64,
+    pub(crate) shielded: bool,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    New,
+    Issued,
+    Done,
+}
+
+impl Numbered {
+    pub(crate) fn new(journal: &Arc<Journal>, shielded: bool) -> Self {
+        Self { number: journal.number(), journal: journal.clone(), shielded, phase: Phase::New }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.phase == Phase::Done
+    }
+
+    /// Ends the call without the history, before it is issued.
+    pub(crate) fn finish(&mut self) {
+        self.phase = Phase::Done;
+    }
+
+    /// Polls; `commands` are what starts and what cancels the call.
+    pub(crate) fn poll(&mut self, cx: &Context<'_>, commands: impl FnOnce() -> (Command, Command)) -> Poll<Ended> {
+        match self.phase {
+            Phase::Done => Poll::Pending,
+            Phase::Issued => match self.journal.ended(self.number, cx.waker()) {
+                Some(ended) => {
+                    self.phase = Phase::Done;
+                    Poll::Ready(ended)
+                }
+                None => Poll::Pending,
+            },
+            Phase::New => {
+                if let Some(canceled) = self.journal.canceled(self.shielded) {
+                    self.phase = Phase::Done;
+                    return Poll::Ready(Ended::Canceled(canceled));
+                }
+                let (start, cancel) = commands();
+                self.journal.issue(self.number, start, cancel, self.shielded, cx.waker().clone());
+                self.phase = Phase::Issued;
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Numbered {
+    fn drop(&mut self) {
+        if self.phase == Phase::Issued {
+            self.journal.abandon(self.number);
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! What the contexts and calls of one run share.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use millrace_core::{ActivityFailure, Blocked, Command, Event, EventKind, Payload, RunInfo, Timestamp};
+
+use super::random::Random;
+use super::signals::{Inbox, Publisher};
+use crate::Canceled;
+
+/// How a numbered call ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Completed(Payload),
+    Failed(Box<ActivityFailure>),
+    Fired,
+    Canceled(Canceled),
+}
+
+/// A call that has been issued and whose future is alive.
+struct Pending {
+    shielded: bool,
+    /// In which resumption it was issued: until that ends, its command can still be taken back.
+    issued_in: u64,
+    cancel: Command,
+    state: State,
+}
+
+enum State {
+    Waiting(Waker),
+    Ended(Ended),
+}
+
+/// What a wait without a number waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WaitFor {
+    /// A signal of this name.
+    Signal(&'static str),
+    /// A change of this state cell.
+    Cell(u64),
+}
+
+struct Wait {
+    on: WaitFor,
+    shielded: bool,
+    waker: Waker,
+}
+
+/// The shared state of one run; contexts, calls and cells hold it by `Arc`.
+///
+/// User code (futures, wakers, handlers) is never run or dropped while the lock is held: dropping a call takes it.
+pub(crate) struct Journal {
+    pub(crate) info: RunInfo,
+    /// The messages that the workflow declares.
+    pub(crate) accepts: &'static [&'static str],
+    inner: Mutex<Inner>,
+}
+
+pub(super) struct Inner {
+    next_number: u64,
+    next_wait: u64,
+    pending: BTreeMap<u64, Pending>,
+    waits: BTreeMap<u64, Wait>,
+    commands: Vec<(u64, Command)>,
+    resumptions: u64,
+    now: Timestamp,
+    random: Random,
+    canceled: Option<Canceled>,
+    blocked: Option<Blocked>,
+    dropping: bool,
+    pub(super) inbox: Inbox,
+    pub(super) publisher: Publisher,
+}
+
+impl Journal {
+    pub(crate) fn new(info: RunInfo, accepts: &'static [&'static str]) -> Self {
+        let inner = Inner {
+            next_number: 1,
+            next_wait: 1,
+            pending: BTreeMap::new(),
+            waits: BTreeMap::new(),
+            commands: Vec::new(),
+            resumptions: 0,
+            now: info.started_at,
+            random: Random::of(info.run_id),
+            canceled: None,
+            blocked: None,
+            dropping: false,
+            inbox: Inbox::default(),
+            publisher: Publisher::default(),
+        };
+        Self { info, accepts, inner: Mutex::new(inner) }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next call's number.
+    pub(crate) fn number(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.next_number += 1;
+        inner.next_number - 1
+    }
+
+    /// The time of the fact that the code was resumed with.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.lock().now
+    }
+
+    pub(crate) fn random(&self) -> u64 {
+        self.lock().random.next()
+    }
+
+    /// The cancel request that reaches this scope, if any.
+    pub(crate) fn canceled(&self, shielded: bool) -> Option<Canceled> {
+        if shielded { None } else { self.lock().canceled.clone() }
+    }
+
+    /// Stops the run with a reason; the first one counts.
+    pub(crate) fn block(&self, reason: Blocked) {
+        self.lock().blocked.get_or_insert(reason);
+    }
+
+    /// Issues a call's command; the call then waits for its end.
+    pub(crate) fn issue(&self, number: u64, command: Command, cancel: Command, shielded: bool, waker: Waker) {
+        let mut inner = self.lock();
+        let pending = Pending { shielded, issued_in: inner.resumptions, cancel, state: State::Waiting(waker) };
+        inner.commands.push((number, command));
+        inner.pending.insert(number, pending);
+    }
+
+    /// How the call ended, once; until then `waker` is woken at its end.
+    pub(crate) fn ended(&self, number: u64, waker: &Waker) -> Option<Ended> {
+        let mut inner = self.lock();
+        match &inner.pending.get(&number)?.state {
+            State::Waiting(known) if known.will_wake(waker) => None,
+            State::Waiting(_) => {
+                drop(inner);
+                self.rewait(number, waker.clone());
+                None
+            }
+            State::Ended(_) => match inner.pending.remove(&number)?.state {
+                State::Ended(ended) => Some(ended),
+                State::Waiting(_) => None,
+            },
+        }
+    }
+
+    fn rewait(&self, number: u64, waker: Waker) {
+        let _old = self.lock().pending.get_mut(&number).map(|pending| match &mut pending.state {
+            State::Waiting(known) => Some(std::mem::replace(known, waker)),
+            State::Ended(_) => None,
+        });
+    }
+
+    /// The future of an issued call was dropped: if the call has not ended, it is canceled.
+    pub(crate) fn abandon(&self, number: u64) {
+        let mut inner = self.lock();
+        if inner.dropping {
+            return;
+        }
+        let dropped = inner.pending.remove(&number);
+        if let Some(Pending { state: State::Waiting(_), issued_in, cancel, .. }) = &dropped {
+            inner.cancel(number, *issued_in, cancel.clone());
+        }
+        drop(inner);
+    }
+
+    /// Registers a wait, or renews its waker; returns its key.
+    pub(crate) fn wait(&self, key: Option<u64>, on: WaitFor, shielded: bool, waker: &Waker) -> u64 {
+        let wait = Wait { on, shielded, waker: waker.clone() };
+        let mut inner = self.lock();
+        let key = key.unwrap_or_else(|| {
+            inner.next_wait += 1;
+            inner.next_wait - 1
+        });
+        let old = inner.waits.insert(key, wait);
+        drop(inner);
+        drop(old);
+        key
+    }
+
+    /// Ends a wait.
+    pub(crate) fn unwait(&self, key: u64) {
+        let old = self.lock().waits.remove(&key);
+        drop(old);
+    }
+
+    /// Wakes those who wait for this, in the order in which they began to.
+    pub(crate) fn wake(&self, on: WaitFor) {
+        let wakers: Vec<Waker> = self.lock().waits.values().filter(|w| w.on == on).map(|w| w.waker.clone()).collect();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether the code waits for anything that the history can bring.
+    pub(super) fn waits(&self) -> bool {
+        let inner = self.lock();
+        !inner.waits.is_empty() || inner.pending.values().any(|p| matches!(p.state, State::Waiting(_)))
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.lock().blocked.is_some()
+    }
+
+    /// Takes a fact into account and wakes whom it concerns.
+    pub(super) fn apply(&self, event: &Event) -> Result<(), Blocked> {
+        let mut inner = self.lock();
+        inner.now = event.t;
+        inner.resumptions += 1;
+        let wakers = match &event.kind {
+            EventKind::ActivityCompleted(e) => inner.end(e.activity_id, || Ended::Completed(e.result.clone())),
+            EventKind::ActivityFailed(e) => {
+                inner.end(e.activity_id, || Ended::Failed(Box::new(e.failure.clone())))
+            }
+            EventKind::TimerFired(e) => inner.end(e.timer_id, || Ended::Fired),
+            EventKind::CancelRequested(e) => inner.cancel_all(Canceled { reason: e.reason.clone() }),
+            EventKind::SignalReceived(e) => {
+                drop(inner);
+                return self.signal(&e.name, &e.input);
+            }
+            _ => Vec::new(),
+        };
+        drop(inner);
+        wakers.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// What the code has asked for since the last time, ordered by the calls' numbers; or why it cannot go on.
+    pub(super) fn take_commands(&self) -> Result<Vec<Command>, Blocked> {
+        let mut inner = self.lock();
+        if let Some(reason) = inner.blocked.take() {
+            return Err(reason);
+        }
+        let mut commands = std::mem::take(&mut inner.commands);
+        drop(inner);
+        commands.sort_by_key(|(number, _)| *number);
+        Ok(commands.into_iter().map(|(_, command)| command).collect())
+    }
+
+    /// From here on, dropped calls cancel nothing: the host lets go of the run. What could hold the run in a circle
+    /// (handlers that own a context) is dropped.
+    pub(super) fn let_go(&self) {
+        let mut inner = self.lock();
+        inner.dropping = true;
+        let held = (std::mem::take(&mut inner.inbox), std::mem::take(&mut inner.publisher));
+        drop(inner);
+        drop(held);
+    }
+}
+
+impl Inner {
+    fn end(&mut self, number: u64, ended: impl FnOnce() -> Ended) -> Vec<Waker> {
+        // A run that was blocked records the ends of calls that its code has since abandoned.
+        let Some(pending) = self.pending.get_mut(&number) else { return Vec::new() };
+        match std::mem::replace(&mut pending.state, State::Ended(ended())) {
+            State::Waiting(waker) => vec![waker],
+            already => {
+                pending.state = already;
+                Vec::new()
+            }
+        }
+    }
+
+    fn cancel(&mut self, number: u64, issued_in: u64, command: Command) {
+        let unsent = (issued_in == self.resumptions)
+            .then(|| self.commands.iter().rposition(|(n, _)| *n == number))
+            .flatten();
+        match unsent {
+            Some(i) => drop(self.commands.swap_remove(i)),
+            None => self.commands.push((number, command)),
+        }
+    }
+
+    /// The first request counts.
+    fn cancel_all(&mut self, canceled: Canceled) -> Vec<Waker> {
+        if self.canceled.is_some() {
+            return Vec::new();
+        }
+        self.canceled = Some(canceled.clone());
+        let mut wakers = Vec::new();
+        for (number, pending) in self.pending.iter_mut().filter(|(_, pending)| !pending.shielded) {
+            if let State::Waiting(_) = pending.state {
+                self.commands.push((*number, pending.cancel.clone()));
+                let ended = State::Ended(Ended::Canceled(canceled.clone()));
+                if let State::Waiting(waker) = std::mem::replace(&mut pending.state, ended) {
+                    wakers.push(waker);
+                }
+            }
+        }
+        wakers.extend(self.waits.values().filter(|wait| !wait.shielded).map(|wait| wait.waker.clone()));
+        wakers
+    }
+}
