@@ -46,8 +46,12 @@ impl ApplicationFailure {
     pub fn from_error<E: std::error::Error>(error: &E) -> Self {
         let path = std::any::type_name::<E>();
         let path = path.split('<').next().unwrap_or(path);
-        let below = std::iter::successors(error.source(), |cause| cause.source());
-        let causes = below.map(ToString::to_string).collect();
+        let mut causes = Vec::new();
+        let mut below = error.source();
+        while let Some(cause) = below {
+            causes.push(cause.to_string());
+            below = cause.source();
+        }
         Self { causes, ..Self::new(path.rsplit("::").next().unwrap_or(path), error) }
     }
 

@@ -117,6 +117,18 @@ impl Worker {
         }
     }
 
+    /// Runs the tasks that are there, and those that come while they run, until there are none. For hosts that are
+    /// called instead of running: functions, and tests.
+    pub async fn drain(&self, stop: Stop) {
+        loop {
+            let batch = self.receive(self.config.slots).await;
+            if batch.is_empty() {
+                return;
+            }
+            futures::future::join_all(batch.into_iter().map(|task| self.task(task, stop.clone()))).await;
+        }
+    }
+
     async fn receive(&self, free: usize) -> Vec<crate::ports::Delivery> {
         let max = free.min(self.ports.queues.batch_limit());
         match self.ports.queues.receive(&self.queue, max, self.config.poll, self.config.visibility).await {

@@ -3,15 +3,18 @@
 //! | | for | survives |
 //! |---|---|---|
 //! | [`Memory`] | tests, the deterministic simulation | nothing |
+//! | [`Embedded`] | one process without a cloud | `kill -9`, power cuts, a full disk |
 //!
 //! Both run the same queue state machine, which knows neither time nor disk. [`SystemClock`], [`OsEntropy`] and
 //! [`TokioSpawn`] are the remaining ports for a real process.
 
 mod arrivals;
+mod embedded;
 mod host;
 mod memory;
 mod state;
 
+pub use embedded::{Embedded, OpenError};
 pub use host::{OsEntropy, SystemClock, TokioSpawn};
 pub use memory::Memory;
 pub use state::QueueConfig;

@@ -133,8 +133,7 @@ fn fault_of<E: Into<AnyError> + 'static>(error: E) -> Fault {
     }
     let Some(error) = slot else { return application(name, &fmt::Error) };
     let error: AnyError = error.into();
-    let below = std::iter::successors(error.source(), |cause| cause.source());
-    let canceled = || below.into_iter().filter_map(ours).find(Fault::is_canceled);
+    let canceled = || sources(&*error).filter_map(ours).find(Fault::is_canceled);
     ours(&*error).or_else(canceled).unwrap_or_else(|| application(name, &*error))
 }
 
@@ -152,10 +151,14 @@ fn ours(error: &(dyn Error + 'static)) -> Option<Fault> {
     activity.or_else(workflow).or_else(stopped).cloned()
 }
 
+/// The errors underneath, outermost first.
+fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |cause: &&'a (dyn Error + 'static)| (*cause).source())
+}
+
 fn application(name: &str, error: &(dyn Error + 'static)) -> Fault {
     let mut failure = ApplicationFailure::new(name, error);
-    let below = std::iter::successors(error.source(), |cause| cause.source());
-    failure.causes = below.take(MOST_CAUSES).map(ToString::to_string).collect();
+    failure.causes = sources(error).take(MOST_CAUSES).map(ToString::to_string).collect();
     Fault::Application(failure)
 }
 

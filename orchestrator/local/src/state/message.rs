@@ -43,6 +43,10 @@ impl Message {
         Self { error, arrived_at: now, visible_at: now, receive_count: 0, held_by: None, ..self }
     }
 
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.body.as_ref().map_or(0, |body| body.len())
+    }
+
     pub(crate) fn taken(&self, seq: u64, receive: u64) -> Taken {
         Taken { seq, receive, message: self.clone() }
     }

@@ -13,8 +13,9 @@ use std::time::Duration;
 use millrace_core::Timestamp;
 use millrace_engine::ports::{OutMessage, QueueError, QueueName, Receipt};
 
-pub(crate) use message::{Message, Received};
+pub(crate) use message::{Message, Received, Taken};
 use queue::Queue;
+pub(crate) use queue::Released;
 
 /// The longest time a receiver may hide a message: SQS's limit.
 pub(crate) const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
@@ -46,6 +47,8 @@ impl QueueConfig {
 pub(crate) trait Observer {
     /// The message exists from now on, under this sequence number.
     fn put(&mut self, queue: &QueueName, seq: u64, message: &Message);
+    /// The message moved to this queue; it keeps its sequence number, and its body is where it was.
+    fn moved(&mut self, queue: &QueueName, seq: u64, message: &Message);
     /// The message has been received once more.
     fn received(&mut self, seq: u64, receive_count: u32);
     /// The message is gone.
@@ -55,6 +58,7 @@ pub(crate) trait Observer {
 /// Nobody remembers.
 impl Observer for () {
     fn put(&mut self, _: &QueueName, _: u64, _: &Message) {}
+    fn moved(&mut self, _: &QueueName, _: u64, _: &Message) {}
     fn received(&mut self, _: u64, _: u32) {}
     fn removed(&mut self, _: u64) {}
 }
@@ -130,8 +134,7 @@ impl State {
         while received.messages.len() < max {
             let Some((seq, message)) = queue.pop_ready() else { break };
             if message.receive_count >= queue.config.max_receive {
-                poison.extend(queue.remove(seq));
-                observer.removed(seq);
+                poison.extend(queue.remove(seq).map(|message| (seq, message)));
                 continue;
             }
             *last_seq += 1;
@@ -163,7 +166,7 @@ impl State {
         }
     }
 
-    /// Hides a message anew; zero makes it ready. Says whether the queue has something ready now.
+    /// Hides a message anew; zero makes it ready.
     pub(crate) fn change_visibility(
         &mut self,
         name: &QueueName,
@@ -171,7 +174,7 @@ impl State {
         visibility: Duration,
         now: Timestamp,
         observer: &mut dyn Observer,
-    ) -> Result<bool, QueueError> {
+    ) -> Result<(), QueueError> {
         if visibility > LONGEST_VISIBILITY {
             return Err(invalid(name, "a message can be hidden for 12 hours at most".into()));
         }
@@ -179,7 +182,7 @@ impl State {
         queue.advance(now, observer);
         let seq = queue.holder_of(receipt).ok_or(QueueError::ReceiptVoid)?;
         queue.hide_again(seq, now.plus(visibility), now);
-        Ok(queue.has_ready())
+        Ok(())
     }
 
     /// When the next hidden message of this queue becomes ready.
@@ -188,14 +191,21 @@ impl State {
     }
 
     /// Everything up to `seq` is durable: tasks that waited for it may be received. Returns the queues that got some.
-    pub(crate) fn durable(&mut self, seq: u64, now: Timestamp) -> Vec<QueueName> {
-        let released = self.queues.iter_mut().filter_map(|(name, queue)| queue.release(seq, now).then_some(name));
-        released.cloned().collect()
+    pub(crate) fn durable(&mut self, seq: u64, now: Timestamp) -> Vec<(QueueName, Released)> {
+        let released = self.queues.iter_mut().map(|(name, queue)| (name, queue.release(seq, now)));
+        released.filter(|(_, r)| *r != Released::default()).map(|(name, r)| (name.clone(), r)).collect()
     }
 
-    /// Drops a body that its reader can fetch from where it is stored. Returns how many bytes that freed.
-    pub(crate) fn drop_body(&mut self, name: &QueueName, seq: u64) -> usize {
-        self.queues.get_mut(name).map_or(0, |queue| queue.drop_body(seq))
+    /// Drops a body that its receiver can fetch from where it is stored.
+    pub(crate) fn drop_body(&mut self, name: &QueueName, seq: u64) {
+        if let Some(queue) = self.queues.get_mut(name) {
+            queue.drop_body(seq);
+        }
+    }
+
+    /// The size of all bodies in memory.
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.queues.values().map(|queue| queue.body_bytes).sum()
     }
 
     /// How many messages the queue holds, in whatever place.
@@ -209,17 +219,17 @@ impl State {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    fn bury(&mut self, name: &QueueName, poison: Vec<Message>, now: Timestamp, observer: &mut dyn Observer) {
+    fn bury(&mut self, name: &QueueName, poison: Vec<(u64, Message)>, now: Timestamp, observer: &mut dyn Observer) {
         if poison.is_empty() {
             return;
         }
         let dead = name.dead_letters();
-        let gated = self.gate_tasks && dead.carries_tasks();
-        for message in poison {
-            let seq = self.next_seq();
+        // It has been received before, so it is durable: no need to wait for that again.
+        self.next_seq();
+        for (seq, message) in poison {
             let message = message.dead(now);
-            observer.put(&dead, seq, &message);
-            self.queue(&dead).add(seq, message, gated, now);
+            observer.moved(&dead, seq, &message);
+            self.queue(&dead).add(seq, message, false, now);
         }
     }
 

@@ -14,6 +14,15 @@ use super::{Observer, QueueConfig};
 /// How long a message is kept if nobody deletes it.
 const RETENTION: Duration = Duration::from_secs(14 * 24 * 3600);
 
+/// What became durable in a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Released {
+    /// A message is ready now.
+    pub(crate) ready: bool,
+    /// A message will be ready after its delay.
+    pub(crate) delayed: bool,
+}
+
 pub(crate) struct Queue {
     pub(crate) config: QueueConfig,
     messages: BTreeMap<u64, Message>,
@@ -21,12 +30,14 @@ pub(crate) struct Queue {
     hidden: BTreeSet<(Timestamp, u64)>,
     /// Not yet durable, oldest first.
     awaiting: VecDeque<u64>,
+    /// The size of all bodies in memory.
+    pub(crate) body_bytes: usize,
 }
 
 impl Queue {
     pub(crate) fn new(config: QueueConfig) -> Self {
         let (messages, hidden) = (BTreeMap::new(), BTreeSet::new());
-        Self { config, messages, ready: VecDeque::new(), hidden, awaiting: VecDeque::new() }
+        Self { config, messages, ready: VecDeque::new(), hidden, awaiting: VecDeque::new(), body_bytes: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -35,6 +46,7 @@ impl Queue {
 
     pub(crate) fn add(&mut self, seq: u64, message: Message, gated: bool, now: Timestamp) {
         let visible_at = message.visible_at;
+        self.body_bytes += message.body_bytes();
         self.messages.insert(seq, message);
         if gated { self.awaiting.push_back(seq) } else { self.place(seq, visible_at, now) }
     }
@@ -57,7 +69,7 @@ impl Queue {
             }
             observer.removed(*oldest.key());
             self.hidden.remove(&(oldest.get().visible_at, *oldest.key()));
-            oldest.remove();
+            self.body_bytes -= oldest.remove().body_bytes();
         }
     }
 
@@ -87,6 +99,7 @@ impl Queue {
     pub(crate) fn remove(&mut self, seq: u64) -> Option<Message> {
         let message = self.messages.remove(&seq)?;
         self.hidden.remove(&(message.visible_at, seq));
+        self.body_bytes -= message.body_bytes();
         Some(message)
     }
 
@@ -111,9 +124,9 @@ impl Queue {
         self.hidden.first().map(|(visible_at, _)| *visible_at)
     }
 
-    /// Lets go of the messages up to `durable`; says whether there were any.
-    pub(crate) fn release(&mut self, durable: u64, now: Timestamp) -> bool {
-        let mut any = false;
+    /// Lets go of the messages up to `durable`.
+    pub(crate) fn release(&mut self, durable: u64, now: Timestamp) -> Released {
+        let mut released = Released::default();
         while let Some(&seq) = self.awaiting.front() {
             if seq > durable {
                 break;
@@ -121,15 +134,16 @@ impl Queue {
             self.awaiting.pop_front();
             if let Some(visible_at) = self.messages.get(&seq).map(|message| message.visible_at) {
                 self.place(seq, visible_at, now);
-                any = true;
+                released.ready |= visible_at <= now;
+                released.delayed |= visible_at > now;
             }
         }
-        any
+        released
     }
 
-    pub(crate) fn drop_body(&mut self, seq: u64) -> usize {
+    pub(crate) fn drop_body(&mut self, seq: u64) {
         let body = self.messages.get_mut(&seq).and_then(|message| message.body.take());
-        body.map_or(0, |body| body.len())
+        self.body_bytes -= body.map_or(0, |body| body.len());
     }
 
     fn place(&mut self, seq: u64, visible_at: Timestamp, now: Timestamp) {

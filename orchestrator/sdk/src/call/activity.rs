@@ -10,8 +10,8 @@ use millrace_core::{
     ActivityFailure, ActivityOptions, ApplicationFailure, Blocked, Command, Fault, Payload, TaskQueue,
 };
 
+use super::Within;
 use super::numbered::Numbered;
-use super::{Sleep, Within};
 use crate::host::Ended;
 use crate::{Activity, Canceled, Retry};
 
@@ -31,6 +31,22 @@ struct Asked {
     task_queue: TaskQueue,
     input: Payload,
     options: ActivityOptions,
+}
+
+impl Asked {
+    fn command(self, activity_id: u64, activity: &str) -> Command {
+        let Self { task_queue, input, options } = self;
+        Command::ScheduleActivity { activity_id, activity: activity.to_owned(), task_queue, input, options }
+    }
+}
+
+fn queue(name: &str) -> Result<TaskQueue, ApplicationFailure> {
+    TaskQueue::new(name).map_err(|error| ApplicationFailure::new("InvalidOption", error).non_retryable())
+}
+
+/// A failure of a call that no worker has seen the end of.
+fn unsent<A: Activity>(fault: Fault) -> ActivityFailure {
+    ActivityFailure { activity: A::NAME.to_owned(), attempts: 0, fault }
 }
 
 impl<A: Activity> ActivityCall<A> {
@@ -109,8 +125,8 @@ impl<A: Activity> ActivityCall<A> {
 
     /// Waits no longer than this for the result: `Ok(None)` when time is up, and the activity is canceled.
     pub fn within(self, limit: Duration) -> Within<Self> {
-        let timer = Numbered::new(&self.call.journal, self.call.shielded);
-        Within::new(self, Sleep::new(timer, limit))
+        let timer = super::sleep(&self.call.journal, self.call.shielded, limit);
+        Within::new(self, timer)
     }
 
     /// Takes the call out of reach of cancel requests.
@@ -158,15 +174,17 @@ impl<A: Activity> Future for ActivityCall<A> {
     type Output = Result<A::Output, ActivityFailure>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        if let Some(Err(failure)) = this.request.take_if(|request| request.is_err()) {
-            this.call.finish();
-            return Poll::Ready(Err(unsent::<A>(Fault::Application(failure))));
-        }
-        let (number, request) = (this.call.number, &mut this.request);
-        let commands = || (schedule::<A>(number, request.take()), Command::CancelActivity(number));
-        match this.call.poll(cx, commands) {
-            Poll::Ready(ended) => this.ended(ended),
+        let number = self.call.number;
+        let ended = match self.request.take() {
+            None => self.call.poll(cx),
+            Some(Ok(asked)) => self.call.start(cx, asked.command(number, A::NAME), Command::CancelActivity(number)),
+            Some(Err(failure)) => {
+                self.call.finish();
+                return Poll::Ready(Err(unsent::<A>(Fault::Application(failure))));
+            }
+        };
+        match ended {
+            Poll::Ready(ended) => self.ended(ended),
             Poll::Pending => Poll::Pending,
         }
     }

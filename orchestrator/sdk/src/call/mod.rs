@@ -14,9 +14,15 @@ pub use signals::{Recv, Signals};
 pub use sleep::Sleep;
 pub use within::Within;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use millrace_core::{ApplicationFailure, Blocked, Payload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::host::Journal;
+pub(crate) use numbered::Numbered;
 
 /// Reads a recorded value; `what` says in whose place it stands. The path to the bad field is looked for only when
 /// there is one.
@@ -38,4 +44,9 @@ pub(crate) fn written<T: Serialize>(value: T, of: &str) -> Result<Payload, Appli
         let message = format!("a value of `{of}` has no JSON form: {error}");
         ApplicationFailure::new("NotJson", message).non_retryable()
     })
+}
+
+/// A timer that begins when it is first polled; its number is taken now.
+pub(crate) fn sleep(journal: &Arc<Journal>, shielded: bool, duration: Duration) -> Sleep {
+    Sleep::new(Numbered::new(journal, shielded), duration)
 }

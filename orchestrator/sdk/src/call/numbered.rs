@@ -37,27 +37,32 @@ impl Numbered {
         self.phase = Phase::Done;
     }
 
-    /// Polls; `commands` are what starts and what cancels the call.
-    pub(crate) fn poll(&mut self, cx: &Context<'_>, commands: impl FnOnce() -> (Command, Command)) -> Poll<Ended> {
-        match self.phase {
-            Phase::Done => Poll::Pending,
-            Phase::Issued => match self.journal.ended(self.number, cx.waker()) {
-                Some(ended) => {
-                    self.phase = Phase::Done;
-                    Poll::Ready(ended)
-                }
-                None => Poll::Pending,
-            },
-            Phase::New => {
-                if let Some(canceled) = self.journal.canceled(self.shielded) {
-                    self.phase = Phase::Done;
-                    return Poll::Ready(Ended::Canceled(canceled));
-                }
-                let (start, cancel) = commands();
-                self.journal.issue(self.number, start, cancel, self.shielded, cx.waker().clone());
-                self.phase = Phase::Issued;
-                Poll::Pending
+    pub(crate) fn is_new(&self) -> bool {
+        self.phase == Phase::New
+    }
+
+    /// The first poll: `start` is issued, and `cancel` if the call is given up before its end.
+    pub(crate) fn start(&mut self, cx: &Context<'_>, start: Command, cancel: Command) -> Poll<Ended> {
+        if let Some(canceled) = self.journal.canceled(self.shielded) {
+            self.phase = Phase::Done;
+            return Poll::Ready(Ended::Canceled(canceled));
+        }
+        self.journal.issue(self.number, start, cancel, self.shielded, cx.waker().clone());
+        self.phase = Phase::Issued;
+        Poll::Pending
+    }
+
+    /// Every later poll.
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Ended> {
+        if self.phase != Phase::Issued {
+            return Poll::Pending;
+        }
+        match self.journal.ended(self.number, cx.waker()) {
+            Some(ended) => {
+                self.phase = Phase::Done;
+                Poll::Ready(ended)
             }
+            None => Poll::Pending,
         }
     }
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 use futures::future::FusedFuture;
 use futures::stream::{FusedStream, Stream};
 
-use super::numbered::Numbered;
-use super::{Sleep, Within};
+use super::Within;
 use crate::host::{Journal, WaitFor};
 use crate::{Canceled, Signal};
 
@@ -81,8 +80,8 @@ pub struct Recv<S> {
 impl<S: Signal> Recv<S> {
     /// Waits no longer than this: `Ok(None)` when time is up.
     pub fn within(self, limit: Duration) -> Within<Self> {
-        let timer = Numbered::new(&self.journal, self.shielded);
-        Within::new(self, Sleep::new(timer, limit))
+        let timer = super::sleep(&self.journal, self.shielded, limit);
+        Within::new(self, timer)
     }
 
     fn end<T>(&mut self, result: T) -> Poll<T> {

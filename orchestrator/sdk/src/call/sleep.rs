@@ -28,12 +28,16 @@ impl Future for Sleep {
     type Output = Result<(), Canceled>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (number, duration) = (self.call.number, self.duration);
-        self.call.poll(cx, || (Command::StartTimer(number, duration), Command::CancelTimer(number))).map(|ended| {
-            match ended {
-                Ended::Canceled(canceled) => Err(canceled),
-                Ended::Fired | Ended::Completed(_) | Ended::Failed(_) => Ok(()),
-            }
+        let number = self.call.number;
+        let ended = if self.call.is_new() {
+            let start = Command::StartTimer(number, self.duration);
+            self.call.start(cx, start, Command::CancelTimer(number))
+        } else {
+            self.call.poll(cx)
+        };
+        ended.map(|ended| match ended {
+            Ended::Canceled(canceled) => Err(canceled),
+            Ended::Fired | Ended::Completed(_) | Ended::Failed(_) => Ok(()),
         })
     }
 }

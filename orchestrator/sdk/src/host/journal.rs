@@ -105,6 +105,23 @@ impl Journal {
         inner.next_number - 1
     }
 
+    /// The next state cell's number; not recorded.
+    pub(crate) fn number_cell(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.next_wait += 1;
+        inner.next_wait - 1
+    }
+
+    /// Whoever sends goes by the declaration, so a signal that is read must be in it.
+    #[allow(clippy::panic, reason = "a mistake in workflow code; it blocks the run and names the line")]
+    #[track_caller]
+    pub(crate) fn expect_accepted(&self, name: &str) {
+        if !self.accepts.contains(&name) {
+            let workflow = &self.info.workflow;
+            panic!("workflow `{workflow}` reads the signal `{name}`, which its `#[workflow(accepts(..))]` does not list")
+        }
+    }
+
     /// The time of the fact that the code was resumed with.
     pub(crate) fn now(&self) -> Timestamp {
         self.lock().now

@@ -1,0 +1,175 @@
+//! What a process can run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use millrace_core::{ApplicationFailure, Blocked, Coroutine, Fault, Payload, RunInfo, TaskQueue, WorkflowCode};
+use millrace_engine::{ActivityCode, Attempt};
+
+use crate::host::{Code, Host};
+use crate::shared::{Needs, Shares};
+use crate::{Activity, ActivityBody, ActivityContext, ActivityRef, Workflow, WorkflowRef};
+
+/// The workflows and activities of a process, and what its activities share.
+#[derive(Clone, Default)]
+pub struct App {
+    workflows: Workflows,
+    activities: Activities,
+    problems: Vec<String>,
+}
+
+#[derive(Clone, Default)]
+struct Workflows(BTreeMap<&'static str, Code>);
+
+#[derive(Clone, Default)]
+struct Activities {
+    entries: BTreeMap<&'static str, Entry>,
+    shares: Arc<Shares>,
+}
+
+/// A registered activity, without its types.
+#[derive(Clone)]
+struct Entry {
+    task_queue: &'static str,
+    needs: Needs,
+    run: fn(ActivityContext, &Payload) -> BoxFuture<'static, Result<Payload, Fault>>,
+}
+
+impl App {
+    /// An app that can run nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Shares a value with the activities that take a `Shared<T>`. A second one of the same type replaces the first.
+    #[must_use]
+    pub fn share<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        Arc::make_mut(&mut self.activities.shares).add(value);
+        self
+    }
+
+    /// Registers a workflow.
+    #[must_use]
+    pub fn workflow<M, F: WorkflowRef<M>>(mut self, _workflow: F) -> Self {
+        let name = F::Workflow::NAME;
+        if self.workflows.0.insert(name, Code::of::<F::Workflow>()).is_some() {
+            self.problems.push(format!("two workflows are named `{name}`: give one of them another `name`"));
+        }
+        self
+    }
+
+    /// Registers an activity.
+    #[must_use]
+    pub fn activity<M, F: ActivityRef<M>>(mut self, _activity: F) -> Self
+    where
+        F::Activity: ActivityBody,
+    {
+        let name = F::Activity::NAME;
+        let mut needs = Needs::default();
+        F::Activity::needs(&mut needs);
+        let entry = Entry { task_queue: F::Activity::TASK_QUEUE, needs, run: run::<F::Activity> };
+        if self.activities.entries.insert(name, entry).is_some() {
+            self.problems.push(format!("two activities are named `{name}`: give one of them another `name`"));
+        }
+        self
+    }
+
+    /// What would go wrong later: names that are used twice, dependencies that nobody shares. One line for each.
+    pub fn check(&self) -> Result<(), String> {
+        let mut problems = self.problems.clone();
+        for (name, entry) in &self.activities.entries {
+            let missing = self.activities.shares.missing(&entry.needs).into_iter();
+            problems.extend(missing.map(|what| {
+                format!("activity `{name}` needs `Shared<{what}>`: add `.share(..)` to the App")
+            }));
+            if let Err(error) = TaskQueue::new(entry.task_queue) {
+                problems.push(format!("activity `{name}`: {error}"));
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+    }
+
+    /// The workflows, as the engine runs them.
+    pub fn workflow_code(&self) -> Arc<dyn WorkflowCode> {
+        Arc::new(self.workflows.clone())
+    }
+
+    /// The activities, as a worker runs them.
+    pub fn activity_code(&self) -> Arc<dyn ActivityCode> {
+        Arc::new(self.activities.clone())
+    }
+
+    /// The task queues of the registered activities, in order; calls may name others.
+    pub fn task_queues(&self) -> Vec<TaskQueue> {
+        let names: BTreeSet<_> = self.activities.entries.values().map(|entry| entry.task_queue).collect();
+        names.into_iter().filter_map(|name| TaskQueue::new(name).ok()).collect()
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (workflows, activities) = (self.workflows.0.keys(), self.activities.entries.keys());
+        f.debug_struct("App")
+            .field("workflows", &workflows.collect::<Vec<_>>())
+            .field("activities", &activities.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+impl WorkflowCode for Workflows {
+    fn instantiate(&self, info: &RunInfo) -> Result<Box<dyn Coroutine>, Blocked> {
+        match self.0.get(info.workflow.as_str()) {
+            Some(code) => Ok(Box::new(Host::new(*code, info))),
+            None => Err(Blocked::UnknownWorkflow {
+                workflow: info.workflow.to_string(),
+                known: self.0.keys().map(ToString::to_string).collect(),
+            }),
+        }
+    }
+}
+
+impl ActivityCode for Activities {
+    fn knows(&self, activity: &str) -> bool {
+        self.entries.contains_key(activity)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.entries.keys().map(ToString::to_string).collect()
+    }
+
+    fn run(&self, attempt: Arc<dyn Attempt>) -> BoxFuture<'static, Result<Payload, Fault>> {
+        let (name, input) = (attempt.task().activity.clone(), attempt.task().input.clone());
+        let Some(entry) = self.entries.get(name.as_str()) else {
+            return std::future::ready(Err(unknown(&name, &self.names()))).boxed();
+        };
+        (entry.run)(ActivityContext::new(attempt, self.shares.clone()), &input)
+    }
+}
+
+/// Retryable: another worker of the queue, or the next deployment, may know it.
+fn unknown(name: &str, known: &[String]) -> Fault {
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let message = format!("no activity `{name}` is registered here (registered: {known})");
+    Fault::Application(ApplicationFailure::new("UnknownActivity", message))
+}
+
+fn run<A: ActivityBody>(context: ActivityContext, input: &Payload) -> BoxFuture<'static, Result<Payload, Fault>> {
+    match input.read::<A::Input>() {
+        Ok(input) => {
+            let running = A::call(context, input);
+            let output = async move {
+                let output = running.await.map_err(crate::ActivityError::into_fault)?;
+                crate::call::written(output, A::NAME).map_err(Fault::Application)
+            };
+            output.boxed()
+        }
+        Err(error) => {
+            let what = format!("the input of activity `{}`", A::NAME);
+            let message = crate::call::unreadable::<A::Input>(input, &what, &error);
+            let failure = ApplicationFailure::new("BadInput", message).non_retryable();
+            std::future::ready(Err(Fault::Application(failure))).boxed()
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What every client needs of whatever holds the runs.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use millrace_core::{
+    BlockedMark, Event, Payload, RequestId, RunId, Status, Timestamp, WorkflowId, WorkflowType,
+};
+use millrace_engine::{Listed, Outcome};
+use millrace_format::message::InboxMessage;
+use millrace_format::{Head, PendingActivity};
+use serde::{Deserialize, Serialize};
+
+use super::RunError;
+
+/// Where a client's requests go and its answers come from: the engine in this process, one behind HTTP, or a folder.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// What this is, for messages to people.
+    fn name(&self) -> String;
+
+    /// Whether an engine works on what is sent; otherwise it waits until one does.
+    fn is_live(&self) -> bool;
+
+    /// Makes a request durable. If an engine is at work, waits until the log has absorbed it, or it was rejected, for
+    /// some seconds: a signal may be ahead of its workflow's start.
+    async fn send(&self, message: InboxMessage) -> Result<Sent, RunError>;
+
+    /// Where a run stands; the current one if none is named.
+    async fn describe(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Description, RunError>;
+
+    /// All events of a run.
+    async fn history(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Vec<Event>, RunError>;
+
+    /// How a run ended, or that it is blocked; waits for that up to `wait`, then answers `None`.
+    async fn outcome(
+        &self,
+        id: &WorkflowId,
+        run: Option<RunId>,
+        wait: Duration,
+    ) -> Result<Option<Outcome>, RunError>;
+
+    /// The runs that pass the filter, newest first.
+    async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, RunError>;
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// The request's id: sent again under it, the request still counts once.
+    pub request_id: RequestId,
+    /// The run whose log has absorbed it; absent while it waits in the inbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
+}
+
+/// Where a run stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    /// The user's id.
+    pub workflow_id: WorkflowId,
+    /// Which run.
+    pub run_id: RunId,
+    /// The workflow's type.
+    pub workflow: WorkflowType,
+    /// Where the run stands.
+    pub status: Status,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<Timestamp>,
+    /// How many events its history has.
+    pub events: u64,
+    /// The build that made its last turn.
+    pub build: String,
+    /// What its code publishes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Payload>,
+    /// Its activities without an end.
+    #[serde(default)]
+    pub activities: Vec<PendingActivity>,
+    /// Set while its code cannot go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<BlockedMark>,
+}
+
+impl From<Head> for Description {
+    fn from(head: Head) -> Self {
+        let header = head.header;
+        let closed = head.events.last().filter(|_| !header.status.is_open());
+        Self {
+            closed_at: closed.map(|event| event.t),
+            workflow_id: header.workflow_id,
+            run_id: header.run_id,
+            workflow: header.workflow,
+            status: header.status,
+            started_at: header.started_at,
+            events: header.last,
+            build: header.build,
+            state: header.published,
+            activities: header.activities,
+            blocked: header.blocked,
+        }
+    }
+}
+
+/// Which runs to list. The same names serve as the query of `GET /v1/workflows`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Filter {
+    /// Only runs that stand there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// Only runs whose code cannot go on.
+    pub blocked: bool,
+    /// Only runs of this type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<WorkflowType>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self { status: None, blocked: false, workflow: None, limit: 100 }
+    }
+}
+
+/// The parts of an inbox message that all kinds have.
+pub(crate) fn address(message: &mut InboxMessage) -> (&WorkflowId, &mut Option<RequestId>) {
+    match message {
+        InboxMessage::Start(m) => (&m.id, &mut m.request_id),
+        InboxMessage::Signal(m) => (&m.id, &mut m.request_id),
+        InboxMessage::Cancel(m) | InboxMessage::Terminate(m) => (&m.id, &mut m.request_id),
+        InboxMessage::Resume(m) => (&m.id, &mut m.request_id),
+    }
+}

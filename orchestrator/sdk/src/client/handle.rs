@@ -1,0 +1,155 @@
+//! A handle on one workflow.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_core::{Event, RunId, WorkflowId};
+use millrace_engine::Outcome;
+use millrace_format::message::{Ignored, InboxMessage, ResumeMessage, SignalMessage, StopMessage};
+use serde::de::DeserializeOwned;
+
+use super::start::payload;
+use super::{Backend, Description, RunError, Sent};
+use crate::workflow::AcceptedBy;
+use crate::{Signal, Workflow};
+
+/// How long one request for the outcome waits; then it is asked again.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A workflow, by its id. From a start it is bound to the run that was started; from
+/// [`Client::handle`](super::Client::handle) it means the current run, whichever that is at the time.
+pub struct Handle<W> {
+    backend: Arc<dyn Backend>,
+    id: WorkflowId,
+    run_id: Option<RunId>,
+    workflow: PhantomData<fn() -> W>,
+}
+
+impl<W: Workflow> Handle<W> {
+    pub(super) fn new(backend: Arc<dyn Backend>, id: WorkflowId, run_id: Option<RunId>) -> Self {
+        Self { backend, id, run_id, workflow: PhantomData }
+    }
+
+    /// The workflow's id.
+    pub fn id(&self) -> &WorkflowId {
+        &self.id
+    }
+
+    /// The run this handle is bound to, if it is bound to one.
+    pub fn run_id(&self) -> Option<RunId> {
+        self.run_id
+    }
+
+    /// What is behind this handle.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    /// Waits for the result. A run that ended without one is an error, and so is one that is blocked.
+    pub async fn result(&self) -> Result<W::Output, RunError> {
+        loop {
+            match self.backend.outcome(&self.id, self.run_id, PATIENCE).await {
+                Ok(None) => {}
+                Ok(Some(outcome)) => return read(outcome),
+                // The start waits in the inbox of an engine that is not at work yet, or is slow.
+                Err(RunError::NotFound(_)) if self.run_id.is_none() && self.backend.is_live() => {
+                    self.backend.describe(&self.id, None).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Tells the workflow something. Returns when its log has it, or says that it does not yet (`run_id` is absent): the
+    /// workflow may not exist yet, and the signal waits for it for a minute; or no engine is at work.
+    pub async fn signal<S: Signal + AcceptedBy<W>>(&self, signal: S) -> Result<Sent, RunError> {
+        let input = payload(S::NAME, &signal)?;
+        let message = SignalMessage {
+            kind: Ignored,
+            v: None,
+            id: self.id.clone(),
+            run_id: self.run_id,
+            namespace: None,
+            request_id: None,
+            name: S::NAME.into(),
+            input,
+        };
+        self.backend.send(InboxMessage::Signal(message)).await
+    }
+
+    /// Asks the run to stop. It decides itself when and how.
+    pub async fn cancel(&self, reason: impl Into<String>) -> Result<Sent, RunError> {
+        self.backend.send(InboxMessage::Cancel(self.stop(reason.into()))).await
+    }
+
+    /// Ends the run by force; its code is not asked.
+    pub async fn terminate(&self, reason: impl Into<String>) -> Result<Sent, RunError> {
+        self.backend.send(InboxMessage::Terminate(self.stop(reason.into()))).await
+    }
+
+    /// Tries a blocked run again now.
+    pub async fn resume(&self) -> Result<Sent, RunError> {
+        let message = ResumeMessage {
+            kind: Ignored,
+            v: None,
+            id: self.id.clone(),
+            run_id: self.run_id,
+            namespace: None,
+            request_id: None,
+        };
+        self.backend.send(InboxMessage::Resume(message)).await
+    }
+
+    fn stop(&self, reason: String) -> StopMessage {
+        StopMessage {
+            kind: Ignored,
+            v: None,
+            id: self.id.clone(),
+            run_id: self.run_id,
+            namespace: None,
+            request_id: None,
+            reason,
+        }
+    }
+
+    /// The state that the workflow publishes; `None` if it publishes none.
+    pub async fn state<T: DeserializeOwned>(&self) -> Result<Option<T>, RunError> {
+        let Some(state) = self.describe().await?.state else { return Ok(None) };
+        let bad = |error| RunError::BadOutput(format!("the state of `{}` has another shape: {error}", self.id));
+        state.read().map(Some).map_err(bad)
+    }
+
+    /// Where the run stands.
+    pub async fn describe(&self) -> Result<Description, RunError> {
+        self.backend.describe(&self.id, self.run_id).await
+    }
+
+    /// All events of the run.
+    pub async fn history(&self) -> Result<Vec<Event>, RunError> {
+        self.backend.history(&self.id, self.run_id).await
+    }
+}
+
+impl<W> Clone for Handle<W> {
+    fn clone(&self) -> Self {
+        let (backend, id) = (self.backend.clone(), self.id.clone());
+        Self { backend, id, run_id: self.run_id, workflow: PhantomData }
+    }
+}
+
+impl<W> std::fmt::Debug for Handle<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("id", &self.id).field("run_id", &self.run_id).finish()
+    }
+}
+
+fn read<T: DeserializeOwned>(outcome: Outcome) -> Result<T, RunError> {
+    match outcome {
+        Outcome::Completed(result) => result.read().map_err(|error| {
+            RunError::BadOutput(format!("the result is not a `{}`: {error}", std::any::type_name::<T>()))
+        }),
+        Outcome::Failed(failure) => Err(RunError::Failed(failure)),
+        Outcome::Blocked(mark) => Err(RunError::Blocked(mark.reason)),
+    }
+}

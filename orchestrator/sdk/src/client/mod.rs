@@ -1,0 +1,86 @@
+//! The client: starts workflows, tells them things, reads what became of them.
+//!
+//! What holds: once a request's call has returned, the request is not lost any more, whatever is killed. A request
+//! carries an id of its own, so it counts once, also if it is sent twice. The same calls work in the process of the
+//! engine, over HTTP to one that runs elsewhere, and on a folder without any engine (then requests wait in the inbox).
+
+mod backend;
+mod direct;
+mod error;
+mod handle;
+mod remote;
+mod start;
+mod wire;
+
+use std::sync::Arc;
+
+pub use backend::{Backend, Description, Filter, Sent};
+pub(crate) use direct::Direct;
+pub use error::RunError;
+pub use handle::Handle;
+use millrace_core::WorkflowId;
+pub use millrace_core::{BlockedMark, Event, EventKind, IdConflict, IdReuse, Status};
+pub use millrace_engine::{Listed, Outcome};
+pub(crate) use remote::Remote;
+pub use start::Start;
+pub(crate) use wire::{ErrorBody, ErrorKind, OutcomeBody};
+
+use crate::{Workflow, WorkflowRef};
+
+/// Starts workflows and finds them again. Cheap to clone.
+///
+/// ```no_run
+/// # use millrace::prelude::*;
+/// # #[workflow] async fn welcome(ctx: WorkflowContext, name: String) -> Result<String, WorkflowError> { Ok(name) }
+/// # async fn example(client: millrace::Client) -> Result<(), millrace::RunError> {
+/// let run = client.start(welcome, "ann", "Ann".to_string()).await?;
+/// let greeting: String = run.result().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    backend: Arc<dyn Backend>,
+}
+
+impl Client {
+    /// A client over any backend.
+    pub fn new(backend: Arc<dyn Backend>) -> Self {
+        Self { backend }
+    }
+
+    /// What is behind this client, for requests whose types are known only at run time.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    /// Asks for a run of a workflow: await it, after setting what the defaults do not fit.
+    pub fn start<M, F: WorkflowRef<M>>(
+        &self,
+        _workflow: F,
+        id: impl AsRef<str>,
+        input: <F::Workflow as Workflow>::Input,
+    ) -> Start<F::Workflow> {
+        Start::new(self.backend.clone(), id.as_ref(), &input)
+    }
+
+    /// A handle on a workflow that was started elsewhere, or will be. Nothing is checked until it is used, but the id.
+    pub fn handle<M, F: WorkflowRef<M>>(
+        &self,
+        _workflow: F,
+        id: impl AsRef<str>,
+    ) -> Result<Handle<F::Workflow>, RunError> {
+        let id = WorkflowId::new(id).map_err(|bad| RunError::Rejected(format!("id: {bad}")))?;
+        Ok(Handle::new(self.backend.clone(), id, None))
+    }
+
+    /// The runs that pass the filter, newest first.
+    pub async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, RunError> {
+        self.backend.list(filter).await
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("backend", &self.backend.name()).finish()
+    }
+}
