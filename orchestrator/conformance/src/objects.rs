@@ -1,6 +1,11 @@
 //! What an object store must do: above all, G3's compare-and-swap and what G5 reads after a lost reply.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "an examination fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "an examination fails by panicking"
+)]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,7 +36,10 @@ impl Suite {
         assert_eq!(stale, Err(PutError::Conflict), "a stale ETag does not match");
         let exists = store.put(&key, Bytes::from_static(b"four"), Condition::Absent).await;
         assert_eq!(exists, Err(PutError::Conflict), "an existing object is not absent");
-        store.put(&key, Bytes::from_static(b"five"), Condition::Always).await.expect("an unconditional put works");
+        store
+            .put(&key, Bytes::from_static(b"five"), Condition::Always)
+            .await
+            .expect("an unconditional put works");
         let read = store.get(&key).await.expect("get works").expect("the object is there");
         assert_eq!(&read.body[..], b"five");
     }
@@ -52,7 +60,11 @@ impl Suite {
         };
         self.together((1..=16).map(writer)).await;
         assert_eq!(winners.load(Ordering::SeqCst), 1, "exactly one writer wins");
-        assert_eq!(read_number(&self.ports, &key).await.0, sum.load(Ordering::SeqCst), "the winner's bytes are kept");
+        assert_eq!(
+            read_number(&self.ports, &key).await.0,
+            sum.load(Ordering::SeqCst),
+            "the winner's bytes are kept"
+        );
     }
 
     /// 8 tasks increment one counter 50 times each by compare-and-swap: it ends at 400.
@@ -68,7 +80,11 @@ impl Suite {
             })
         };
         self.together((0..WRITERS).map(counter)).await;
-        assert_eq!(read_number(&self.ports, &key).await.0, WRITERS * INCREMENTS, "no increment is lost or doubled");
+        assert_eq!(
+            read_number(&self.ports, &key).await.0,
+            WRITERS * INCREMENTS,
+            "no increment is lost or doubled"
+        );
     }
 
     /// `Matches` on a key without object is [`PutError::Gone`]: the run was purged (G5).
@@ -84,7 +100,8 @@ impl Suite {
     /// A write whose reply is lost, sent again, meets 412; the object then holds the writer's own nonce (G5).
     pub async fn lost_reply_then_conflict_with_the_own_nonce(&self) {
         let (store, key) = (LostReply::new(self.ports.store.clone()), self.key("lost-reply"));
-        let first = store.put(&key, Bytes::from_static(b"before"), Condition::Absent).await.expect("put works");
+        let first =
+            store.put(&key, Bytes::from_static(b"before"), Condition::Absent).await.expect("put works");
         store.lose_next();
         let nonce = Bytes::from_static(b"nonce-1234");
         let lost = store.put(&key, nonce.clone(), Condition::Matches(first.clone())).await;
@@ -155,7 +172,12 @@ async fn read_number(ports: &Ports, key: &str) -> (usize, ETag) {
     (text.parse().expect("the counter is a number"), read.etag)
 }
 
-async fn put_retrying_busy(ports: &Ports, key: &str, body: &str, condition: Condition) -> Result<ETag, PutError> {
+async fn put_retrying_busy(
+    ports: &Ports,
+    key: &str,
+    body: &str,
+    condition: Condition,
+) -> Result<ETag, PutError> {
     loop {
         match ports.store.put(key, Bytes::copy_from_slice(body.as_bytes()), condition.clone()).await {
             Err(PutError::Busy) => {}

@@ -1,6 +1,11 @@
 //! What queues must do: at least once, with delay, visibility, receive counts and dead letters.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "an examination fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "an examination fails by panicking"
+)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -102,7 +107,8 @@ impl Suite {
         let receiver = |_| {
             let queue = self.queue.clone();
             self.task(|ports| async move {
-                let received = ports.queues.receive(&queue, 1, 10 * SECOND, LONG).await.expect("receive works");
+                let received =
+                    ports.queues.receive(&queue, 1, 10 * SECOND, LONG).await.expect("receive works");
                 assert_eq!(received.len(), 1, "a waiting receiver gets its message");
                 ports.queues.delete(&queue, &[received[0].receipt.clone()]).await.expect("delete works");
             })
@@ -144,7 +150,8 @@ impl Suite {
 
     /// All of Unicode as JSON text carries it: control characters escaped, everything else as it is.
     pub async fn carries_every_character_of_json(&self) {
-        let odd = "\u{e9}\u{1f980}\u{1f468}\u{200d}\u{1f469}\u{65e5}\u{672c}\u{202e}\u{7f}\u{85}\u{fffd}\u{10fffd}";
+        let odd =
+            "\u{e9}\u{1f980}\u{1f468}\u{200d}\u{1f469}\u{65e5}\u{672c}\u{202e}\u{7f}\u{85}\u{fffd}\u{10fffd}";
         let bodies = [
             format!(r#"{{"text":"{odd}"}}"#),
             r#"{"nul":"\u0000","bell":"\u0007","non":"\uffff","quote":"\"\\"}"#.to_owned(),
@@ -186,7 +193,8 @@ impl Suite {
             let delivery = self.receive_one(&self.queue, LONG).await;
             assert_eq!(delivery.receive_count, count);
             id = delivery.message_id;
-            let changed = self.ports.queues.change_visibility(&self.queue, &delivery.receipt, Duration::ZERO).await;
+            let changed =
+                self.ports.queues.change_visibility(&self.queue, &delivery.receipt, Duration::ZERO).await;
             assert_eq!(changed, Ok(()));
         }
         self.assert_empty(&self.queue, "the message has been received often enough").await;

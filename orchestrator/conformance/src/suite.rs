@@ -1,6 +1,11 @@
 //! The suite: which ports are examined, with which names, and all the examinations in a row.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "an examination fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "an examination fails by panicking"
+)]
 
 use std::time::Duration;
 
@@ -95,7 +100,8 @@ impl Suite {
 
     /// Nothing can be received now.
     pub(crate) async fn assert_empty(&self, queue: &QueueName, why: &str) {
-        let received = self.ports.queues.receive(queue, 1, Duration::ZERO, SECOND).await.expect("receive works");
+        let received =
+            self.ports.queues.receive(queue, 1, Duration::ZERO, SECOND).await.expect("receive works");
         assert_eq!(received, vec![], "{why}");
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::millis;
+use crate::time::{millis, whole_millis};
 use crate::{ActivityId, Fault, Payload, RetryPolicy, RunId, TaskQueue, Timestamp, WorkflowId, WorkflowType};
 
 /// How an activity is to be run. Times are written in milliseconds.
@@ -54,6 +54,20 @@ impl Default for ActivityOptions {
 impl ActivityOptions {
     /// SQS keeps a message invisible for at most 12 hours in all; an attempt that may come near it holds a lease.
     pub const LONGEST_WITHOUT_LEASE: Duration = Duration::from_secs(11 * 3600);
+
+    /// The options as the log will give them back: whole milliseconds, and only numbers that JSON can write.
+    #[must_use]
+    pub fn as_written(self) -> Self {
+        let Self { start_to_close, schedule_to_close, schedule_to_start, heartbeat, retry, exclusive } = self;
+        Self {
+            start_to_close: whole_millis(start_to_close),
+            schedule_to_close: schedule_to_close.map(whole_millis),
+            schedule_to_start: schedule_to_start.map(whole_millis),
+            heartbeat: heartbeat.map(whole_millis),
+            retry: retry.as_written(),
+            exclusive,
+        }
+    }
 
     /// Whether an attempt keeps a lease object: to be the only one, to leave details, or to outlive its message.
     pub fn needs_lease(&self) -> bool {

@@ -53,6 +53,14 @@ pub enum Blocked {
     },
 }
 
+impl Blocked {
+    /// Whether this is the same trouble as `other`. Every wake of a run whose code kills its process is another message,
+    /// and would otherwise add its own event to the log.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self == other || matches!((self, other), (Self::Suspect { .. }, Self::Suspect { .. }))
+    }
+}
+
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = |at: &Option<String>| at.as_ref().map(|at| format!(" at {at}")).unwrap_or_default();

@@ -93,12 +93,13 @@ impl Decision {
 /// Decides one turn. `live` is the workflow's current run, absent if there is none; afterwards it is the run as the
 /// commit will leave it, so if the commit fails, `live` is to be thrown away.
 pub fn decide(live: &mut Option<Live>, messages: &[Incoming], turn: &Turn<'_>) -> Decision {
-    let suspect = messages.iter().any(|m| m.receive_count >= SUSPECT_AFTER);
+    let suspect = messages.iter().find(|m| m.receive_count >= SUSPECT_AFTER).map(|m| m.message.identity());
     let mut decider = Decider {
         turn: *turn,
-        time: turn.now,
-        runs_code: !suspect,
+        time: live.as_ref().map_or(turn.now, |live| turn.now.max(live.run.last_time)),
+        runs_code: suspect.is_none(),
         suspect,
+        begins_next: false,
         guard: None,
         decision: Decision::default(),
     };
@@ -118,12 +119,14 @@ pub fn decide(live: &mut Option<Live>, messages: &[Incoming], turn: &Turn<'_>) -
 /// A turn while it is being decided.
 struct Decider<'a> {
     turn: Turn<'a>,
-    /// Never before the last event's time.
+    /// The turn's time: the clock's, but never before the last event's (G8).
     time: Timestamp,
     /// Whether this turn may (still) run workflow code.
     runs_code: bool,
-    /// Whether a message came so often that the code may be what kills its process.
-    suspect: bool,
+    /// A message that came so often that the code may be what kills its process.
+    suspect: Option<Identity>,
+    /// Whether a start waits for this turn's commit to begin the next run: what follows it is for that run.
+    begins_next: bool,
     /// The identity whose redelivery repairs this turn's effects.
     guard: Option<Identity>,
     decision: Decision,
@@ -178,6 +181,6 @@ impl Decider<'_> {
         let by_wake =
             matches!(&mark.reason, crate::Blocked::Suspect { message } if message.starts_with("w:"));
         let suspect = matches!(mark.reason, crate::Blocked::Suspect { .. });
-        self.turn.now.plus(if suspect && !by_wake { SUSPECT_WAKE } else { BLOCKED_WAKE })
+        self.time.plus(if suspect && !by_wake { SUSPECT_WAKE } else { BLOCKED_WAKE })
     }
 }

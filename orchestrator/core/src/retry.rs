@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::millis;
+use crate::time::{millis, whole_millis};
 use crate::{Fault, TimeoutKind};
 
 /// How attempts of an activity follow each other.
@@ -39,6 +39,16 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// The policy as the log will give it back. JSON has no infinity: one in the log would make it unreadable.
+    pub(crate) fn as_written(mut self) -> Self {
+        self.initial_interval = whole_millis(self.initial_interval);
+        self.maximum_interval = whole_millis(self.maximum_interval);
+        if !self.backoff_coefficient.is_finite() {
+            self.backoff_coefficient = if self.backoff_coefficient > 0.0 { f64::MAX } else { 1.0 };
+        }
+        self
+    }
+
     /// The wait before the next attempt after `used` attempts have failed, the last with `fault`; `None` if the
     /// activity has failed for good. `jitter` in 0..=1 shortens the wait by up to a tenth, so that a thousand
     /// activities that failed together do not come back together.
@@ -61,6 +71,9 @@ impl RetryPolicy {
     }
 
     fn backoff(&self, used: u32) -> Duration {
+        if self.initial_interval.is_zero() {
+            return Duration::ZERO; // Zero times an overflown factor is no number.
+        }
         let exponent = i32::try_from(used.saturating_sub(1)).unwrap_or(i32::MAX);
         let factor = self.backoff_coefficient.max(1.0).powi(exponent);
         let seconds = (self.initial_interval.as_secs_f64() * factor).min(self.maximum_interval.as_secs_f64());

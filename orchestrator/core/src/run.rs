@@ -95,14 +95,14 @@ pub struct BlockedMark {
     pub since: Timestamp,
 }
 
-/// A request that an earlier run of the same workflow id has absorbed.
+/// A request that an earlier run of the same workflow id has absorbed, or a start that this one has answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CarriedRequest {
     /// The request.
     pub request_id: RequestId,
     /// The run that absorbed it.
     pub run_id: RunId,
-    /// When that run closed.
+    /// When that run closed, or answered.
     pub at: Timestamp,
 }
 
@@ -256,10 +256,21 @@ impl Run {
         let own = self.requests.iter().map(|request_id| CarriedRequest {
             request_id: request_id.clone(),
             run_id,
-            at: now,
+            at: self.last_time,
         });
-        let young = |carried: &CarriedRequest| now.since(carried.at) <= Self::CARRY_FOR;
-        let mut all: Vec<_> = self.carried.iter().filter(|c| young(c)).cloned().chain(own).collect();
+        Self::worth_carrying(self.carried.iter().cloned().chain(own).collect(), now)
+    }
+
+    /// Remembers a start that found this run open and counts as done, without an event of its own.
+    pub(crate) fn answer(&mut self, request_id: &RequestId, now: Timestamp) {
+        let answered =
+            CarriedRequest { request_id: request_id.clone(), run_id: self.info.run_id, at: now };
+        self.carried.push(answered);
+        self.carried = Self::worth_carrying(std::mem::take(&mut self.carried), now);
+    }
+
+    fn worth_carrying(mut all: Vec<CarriedRequest>, now: Timestamp) -> Vec<CarriedRequest> {
+        all.retain(|carried| now.since(carried.at) <= Self::CARRY_FOR);
         let surplus = all.len().saturating_sub(Self::MOST_CARRIED);
         all.drain(..surplus);
         all

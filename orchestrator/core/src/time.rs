@@ -26,7 +26,7 @@ impl Timestamp {
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         let ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_add(ms))
+        Self(self.0.saturating_add(ms).min(jiff::Timestamp::MAX.as_millisecond()))
     }
 
     /// How long after `earlier` this is; zero if it is not after it.
@@ -45,7 +45,7 @@ impl Sub for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A clamped far-future deadline lies outside the calendar that RFC 3339 can write.
+        // RFC 3339 can write no time outside the calendar.
         let clamped =
             self.0.clamp(jiff::Timestamp::MIN.as_millisecond(), jiff::Timestamp::MAX.as_millisecond());
         let time = jiff::Timestamp::from_millisecond(clamped).map_err(|_| fmt::Error)?;
@@ -73,6 +73,11 @@ impl<'de> Deserialize<'de> for Timestamp {
         text.parse()
             .map_err(|e| D::Error::custom(format!("expected a time such as 2026-11-23T02:05:11.123Z: {e}")))
     }
+}
+
+/// The duration as it is written and read again, so that a run in memory is the one that its log describes.
+pub(crate) fn whole_millis(duration: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Durations as a whole number of milliseconds; the field's name ends in `_ms`.

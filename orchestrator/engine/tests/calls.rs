@@ -18,7 +18,11 @@ fn g12_a_warm_step_is_one_put_no_get_and_two_messages() {
         turn_all(&orchestrator);
     }
     let used = counting.counts() - before;
-    assert_eq!((used.puts, used.puts_failed, used.gets, used.lists, used.deletes), (10, 0, 0, 0, 0), "{used:?}");
+    assert_eq!(
+        (used.puts, used.puts_failed, used.gets, used.lists, used.deletes),
+        (10, 0, 0, 0, 0),
+        "{used:?}"
+    );
     assert_eq!((used.sends, used.messages_sent), (20, 20), "a task and an outcome for each step");
     assert_eq!((used.receives, used.messages_received), (20, 20));
     assert_eq!((used.queue_deletes, used.messages_deleted), (20, 20));

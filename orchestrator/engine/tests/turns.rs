@@ -54,7 +54,11 @@ fn g4_a_turn_whose_dispatch_failed_is_repaired_by_its_guard() {
     assert_eq!((world.events("a").len(), faults.sent_to("task-cpu")), (2, 0), "committed, not dispatched");
     world.clock.advance(Duration::from_secs(3));
     turn_all(&world.orchestrator(&ports)); // another process
-    assert_eq!((world.events("a").len(), faults.sent_to("task-cpu")), (2, 1), "dispatched by the guard's redelivery");
+    assert_eq!(
+        (world.events("a").len(), faults.sent_to("task-cpu")),
+        (2, 1),
+        "dispatched by the guard's redelivery"
+    );
     finish(&world, &orchestrator);
     assert_eq!(world.events("a"), STEPS);
 }
@@ -68,7 +72,11 @@ fn g5_a_lost_reply_is_recognised_by_its_nonce() {
         world.send(START);
         faults.next_write(write);
         turn_all(&orchestrator);
-        assert_eq!((world.events("a").len(), faults.sent_to("task-cpu")), (2, 1), "{write:?}: one task, sent once");
+        assert_eq!(
+            (world.events("a").len(), faults.sent_to("task-cpu")),
+            (2, 1),
+            "{write:?}: one task, sent once"
+        );
         finish(&world, &orchestrator);
         assert_eq!(world.events("a"), STEPS, "{write:?}");
     }
@@ -114,8 +122,13 @@ fn g7_an_id_is_used_again_and_late_messages_of_the_old_run_change_nothing() {
     world.send(&START.replace("s1", "s2"));
     finish(&world, &orchestrator);
     assert_eq!(world.events("a"), STEPS);
-    let archives = futures::executor::block_on(world.ports.store.list("default/workflow/", None, 100)).unwrap();
-    assert_eq!(archives.iter().filter(|key| key.ends_with("/history")).count(), 2, "head and archive: {archives:?}");
+    let archives =
+        futures::executor::block_on(world.ports.store.list("default/workflow/", None, 100)).unwrap();
+    assert_eq!(
+        archives.iter().filter(|key| key.ends_with("/history")).count(),
+        2,
+        "head and archive: {archives:?}"
+    );
     world.send(START); // the first request again: the second run remembers it
     finish(&world, &orchestrator);
     assert_eq!(world.events("a").len(), STEPS.len());
@@ -143,7 +156,8 @@ fn g9_an_unknown_workflow_is_blocked_not_lost_and_terminates_without_code() {
 fn g10_bad_messages_are_dead_lettered_with_the_reason_and_the_batch_goes_on() {
     let world = World::new();
     let orchestrator = world.orchestrator(&world.ports);
-    for body in ["plain text", r#"{"type":"outcome"}"#, r#"{"type":"start","workflow":"chain","id":"../x"}"#] {
+    for body in ["plain text", r#"{"type":"outcome"}"#, r#"{"type":"start","workflow":"chain","id":"../x"}"#]
+    {
         world.send(body);
     }
     world.send(START);

@@ -1,7 +1,7 @@
 //! The history object: a header line, then one JSON line for each event that is not sealed yet.
 //!
-//! A person can read it (`… | jq`). The header says which events follow and their checksum, so an object that was cut
-//! short or edited is found out, with the line.
+//! A person can read it (`… | jq`). The header says which events follow and their checksum, and ends in a checksum of
+//! itself, so an object that was cut short or edited is found out, with the line.
 
 use std::borrow::Cow;
 
@@ -98,6 +98,8 @@ pub struct SealedPart {
     pub first: u64,
     /// The last event's number.
     pub last: u64,
+    /// CRC-32 of the events' text, before it was compressed.
+    pub crc: u32,
 }
 
 /// An activity without an end, for whoever reads only the header.
@@ -212,7 +214,7 @@ impl Tail {
         if self.text.len() < SEAL_AT {
             return Ok(None);
         }
-        let part = SealedPart { first: self.first, last };
+        let part = SealedPart { first: self.first, last, crc: self.crc.clone().finalize() };
         Ok(Some((part, zstd::bulk::compress(self.text.as_bytes(), 1)?)))
     }
 
@@ -247,11 +249,17 @@ impl Head {
             text.split_once('\n').ok_or_else(|| corrupt(1, "the header line has no end".into()))?;
         let header: Header =
             serde_json::from_str(first_line).map_err(|e| corrupt(1, format!("header: {e}")))?;
+        if header.format != FORMAT {
+            return Err(corrupt(1, format!("format {} is not known here", header.format)));
+        }
+        if !is_sealed_by_crc(first_line) {
+            return Err(corrupt(1, "the header was edited: its checksum is not its own".into()));
+        }
         let events = decode_events(key, text, header.first, 2)?;
-        let last = header.first + events.len() as u64 - 1;
-        if last != header.last {
+        if header.first.checked_add(events.len() as u64) != header.last.checked_add(1) {
+            let (first, last) = (header.first, header.last);
             let reason =
-                format!("the header says that events end at {}, the last one here is {last}", header.last);
+                format!("the header says that events {first} to {last} follow, {} are here", events.len());
             return Err(corrupt(1 + events.len(), reason));
         }
         let mut tail = Tail { parts: header.parts.clone(), first: header.first, ..Tail::default() };
@@ -268,9 +276,19 @@ impl Head {
 pub fn encode(header: &Header, tail: &str) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = Vec::with_capacity(tail.len() + 1024);
     serde_json::to_writer(&mut bytes, header)?;
-    bytes.push(b'\n');
+    bytes.pop(); // The closing brace: the line ends with the checksum of what is before it.
+    let crc = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(format!("{HEADER_CRC}{crc}}}\n").as_bytes());
     bytes.extend_from_slice(tail.as_bytes());
     Ok(bytes)
+}
+
+/// The header's last field, with which the line ends.
+const HEADER_CRC: &str = ",\"header_crc\":";
+
+fn is_sealed_by_crc(line: &str) -> bool {
+    line.rsplit_once(HEADER_CRC)
+        .is_some_and(|(covered, crc)| crc == format!("{}}}", crc32fast::hash(covered.as_bytes())))
 }
 
 /// Reads a sealed part: the events, checked to be `part`'s.
@@ -280,8 +298,12 @@ pub fn decode_part(key: &str, part: SealedPart, body: &[u8]) -> Result<Vec<Event
         zstd::stream::decode_all(body).map_err(|e| corrupt(1, format!("cannot be decompressed: {e}")))?;
     let text = String::from_utf8(bytes).map_err(|_| corrupt(1, "it is not UTF-8".into()))?;
     let events = decode_events(key, &text, part.first, 1)?;
-    if part.first + events.len() as u64 != part.last + 1 {
-        return Err(corrupt(events.len(), format!("events {}..={} were expected", part.first, part.last)));
+    if part.first.checked_add(events.len() as u64) != part.last.checked_add(1) {
+        let reason = format!("events {} to {} were expected", part.first, part.last);
+        return Err(corrupt(events.len().max(1), reason));
+    }
+    if crc32fast::hash(text.as_bytes()) != part.crc {
+        return Err(corrupt(1, "the events were edited: their checksum is not the header's".into()));
     }
     Ok(events)
 }
@@ -326,9 +348,10 @@ fn decode_events(key: &str, text: &str, first: u64, first_line: usize) -> Result
     for (i, line) in text.lines().enumerate() {
         let corrupt = |reason| Corrupt { key: key.to_owned(), line: first_line + i, reason };
         let event = decode_event(line).map_err(corrupt)?;
-        let expected = first + i as u64;
-        if event.n != expected {
-            return Err(corrupt(format!("event {expected} was expected, this is {}", event.n)));
+        let expected = first.checked_add(i as u64);
+        if Some(event.n) != expected {
+            let expected = expected.map_or_else(|| "no event".to_owned(), |n| format!("event {n}"));
+            return Err(corrupt(format!("{expected} was expected, this is {}", event.n)));
         }
         events.push(event);
     }

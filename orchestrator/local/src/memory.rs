@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use millrace_core::Timestamp;
 use millrace_engine::ports::{
-    Clock, Condition, Delivery, ETag, ObjectStore, OutMessage, PutError, QueueError, QueueName, Queues, Receipt,
-    SendError, StoreError, Stored,
+    Clock, Condition, Delivery, ETag, ObjectStore, OutMessage, PutError, QueueError, QueueName, Queues,
+    Receipt, SendError, StoreError, Stored,
 };
 
 use crate::arrivals::{Arrivals, Attempt};

@@ -45,7 +45,7 @@ impl ActivityAttributes {
             "schedule_to_close" => self.duration(meta, |d| quote!(o.schedule_to_close = Some(#d);))?,
             "schedule_to_start" => self.duration(meta, |d| quote!(o.schedule_to_start = Some(#d);))?,
             "heartbeat" => self.duration(meta, |d| quote!(o.heartbeat = Some(#d);))?,
-            "initial_interval" => self.duration(meta, |d| quote!(o.retry.initial_interval = #d;))?,
+            "initial_interval" => self.initial_interval(meta)?,
             "maximum_interval" => self.duration(meta, |d| quote!(o.retry.maximum_interval = #d;))?,
             "max_attempts" => {
                 let attempts = meta.value()?.parse::<LitInt>()?.base10_parse::<u32>()?;
@@ -80,6 +80,18 @@ impl ActivityAttributes {
     fn duration(&mut self, meta: &ParseNestedMeta<'_>, set: impl Fn(TokenStream) -> TokenStream) -> syn::Result<()> {
         let ms = value::duration_ms(&text(meta)?)?;
         self.settings.push(set(quote!(::core::time::Duration::from_millis(#ms))));
+        Ok(())
+    }
+
+    /// A first wait above the default longest one raises that, unless the longest is given too.
+    fn initial_interval(&mut self, meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
+        self.duration(meta, |d| {
+            quote! {
+                o.retry.initial_interval = #d;
+                o.retry.maximum_interval = o.retry.maximum_interval.max(#d);
+            }
+        })?;
+        self.settings.rotate_right(1);
         Ok(())
     }
 

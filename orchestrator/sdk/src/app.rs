@@ -101,6 +101,11 @@ impl App {
         Arc::new(self.activities.clone())
     }
 
+    /// The names of the registered workflows, in order.
+    pub fn workflow_names(&self) -> Vec<String> {
+        self.workflows.0.keys().map(ToString::to_string).collect()
+    }
+
     /// The task queues of the registered activities, in order; calls may name others.
     pub fn task_queues(&self) -> Vec<TaskQueue> {
         let names: BTreeSet<_> = self.activities.entries.values().map(|entry| entry.task_queue).collect();

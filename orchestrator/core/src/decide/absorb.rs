@@ -1,9 +1,10 @@
 //! What each message does to a run.
 
 use super::{Decider, Live, Verdict, WAIT_FOR_RUN};
+use crate::time::whole_millis;
 use crate::{
     ActivityAttemptFailed, ActivityCompleted, ActivityFailed, ActivityFailure, ActivityId, ActivityOutcome,
-    ActivityState, ApplicationFailure, CancelRequested, Effect, EventKind, Fault, IdConflict, IdReuse,
+    ActivityState, ApplicationFailure, CancelRequested, Effect, Event, EventKind, Fault, IdConflict, IdReuse,
     Incoming, Message, OutcomeResult, Payload, RequestId, ResumeRequested, Run, RunId, RunInfo, RunStarted,
     RunTerminated, RunTimedOut, SignalReceived, Start, Status, TimeoutKind, TimerFired, TimerId, Timestamp,
 };
@@ -14,7 +15,12 @@ impl Decider<'_> {
     /// Absorbs one message; whatever it adds to the log is in the decision afterwards.
     pub(super) fn absorb(&mut self, live: &mut Option<Live>, incoming: &Incoming) -> Verdict {
         if let Message::Start(start) = &incoming.message {
-            return self.start(live, start, incoming);
+            let verdict = self.start(live, start, incoming);
+            self.begins_next |= verdict == Verdict::Again;
+            return verdict;
+        }
+        if self.begins_next && incoming.run_id.is_none() {
+            return Verdict::Again;
         }
         let Some(live) = live else { return self.without_run(incoming) };
         if let Some(run_id) = incoming.run_id.filter(|run_id| *run_id != live.run.info.run_id) {
@@ -130,9 +136,20 @@ impl Decider<'_> {
                 "id: run {} of `{}` is open; use another id, or id_conflict `use_existing` or `terminate_existing`",
                 live.run.info.run_id, live.run.info.workflow_id
             )),
-            (IdConflict::UseExisting, None) => Verdict::Stale("the run is open already"),
+            (IdConflict::UseExisting, None) => {
+                // It counts as done: its duplicate must not begin another run once this one has closed (G2).
+                self.guard.get_or_insert_with(|| incoming.message.identity());
+                live.run.answer(&start.request_id, self.time);
+                self.decision.header_changed = true;
+                self.try_again(live, incoming);
+                Verdict::Absorbed
+            }
             (IdConflict::UseExisting, Some(signal)) => {
                 self.signal(live, incoming, (&signal.name, &signal.input), &start.request_id)
+            }
+            // Else it would end the run, and then be refused for having used its id.
+            (IdConflict::TerminateExisting, _) if start.id_reuse == IdReuse::RejectDuplicate => {
+                self.reject_used(&live.run, "reject_duplicate")
             }
             (IdConflict::TerminateExisting, _) => {
                 self.terminate(live, incoming, "replaced by a new run", None);
@@ -160,19 +177,21 @@ impl Decider<'_> {
             workflow: start.workflow.clone(),
             input: start.input.clone(),
             request_id: start.request_id.clone(),
-            run_timeout: start.run_timeout,
+            run_timeout: start.run_timeout.map(whole_millis),
             memo: start.memo.clone(),
             attributes: start.attributes.clone(),
         };
-        let verdict = self.fact(begun, incoming, event);
+        self.record(&mut begun.run, event);
         if let Some(signal) = &start.signal {
+            // Before the code runs: it may end the run at once, and nothing may follow an end in the log.
             let (name, request_id) = (signal.name.clone(), start.request_id.clone());
-            self.fact(begun, incoming, SignalReceived { name, input: signal.input.clone(), request_id });
+            self.record(&mut begun.run, SignalReceived { name, input: signal.input.clone(), request_id });
         }
+        self.bring_up(begun);
         if begun.run.status.is_open() {
             self.effect(&mut begun.run, Effect::IndexOpen);
         }
-        verdict
+        Verdict::Absorbed
     }
 
     fn signal(
@@ -210,7 +229,7 @@ impl Decider<'_> {
         // Every receive beyond the first means a worker that took the task and vanished.
         let used = outcome.attempt.saturating_add(outcome.receive_count.saturating_sub(1));
         match self.retry_at(&state, used, fault) {
-            Ok(retry_at) => self.retry(live, incoming, outcome, (used + 1, retry_at, fault)),
+            Ok(retry_at) => self.retry(live, incoming, outcome, (used.saturating_add(1), retry_at, fault)),
             Err(fault) => {
                 let failure =
                     ActivityFailure { activity: state.scheduled.activity.clone(), attempts: used, fault };
@@ -224,7 +243,7 @@ impl Decider<'_> {
         let jitter = f64::from((self.turn.entropy >> 32) as u16 ^ used as u16) / f64::from(u16::MAX);
         let delay =
             state.scheduled.options.retry.next_delay(used, fault, jitter).ok_or_else(|| fault.clone())?;
-        let retry_at = self.turn.now.plus(delay);
+        let retry_at = self.time.plus(delay);
         if state.deadline().is_some_and(|deadline| retry_at >= deadline) {
             let cause = fault.application().cloned();
             return Err(Fault::TimedOut { kind: TimeoutKind::ScheduleToClose, cause });
@@ -242,14 +261,17 @@ impl Decider<'_> {
         let (activity_id, attempt) = (outcome.activity_id, outcome.attempt);
         let event =
             ActivityAttemptFailed { activity_id, attempt, next_attempt, retry_at, fault: fault.clone() };
-        let verdict = self.fact(live, incoming, event);
+        self.guard.get_or_insert_with(|| incoming.message.identity());
+        let event = self.record(&mut live.run, event);
+        // Before the code runs: it may cancel the activity or end the run, and then nothing is to be sent.
         self.effect(&mut live.run, Effect::SendTask { activity_id, attempt: next_attempt, at: retry_at });
-        verdict
+        self.advance(live, &event);
+        Verdict::Absorbed
     }
 
     fn timer(&mut self, live: &mut Live, incoming: &Incoming, timer_id: TimerId) -> Verdict {
         match live.run.timers.get(&timer_id) {
-            Some(due) if self.turn.now < *due => Verdict::Early(*due),
+            Some(due) if self.time < *due => Verdict::Early(*due),
             Some(_) => self.fact(live, incoming, TimerFired { timer_id }),
             None => Verdict::Repeated,
         }
@@ -258,7 +280,7 @@ impl Decider<'_> {
     /// The wake of a run looks after all that must happen without a message: time limits, and trying blocked code.
     fn wake(&mut self, live: &mut Live, incoming: &Incoming) -> Verdict {
         let Some(armed) = live.run.wake else { return Verdict::Repeated };
-        if self.turn.now < armed.at {
+        if self.time < armed.at {
             return Verdict::Early(armed.at);
         }
         self.guard.get_or_insert_with(|| incoming.message.identity());
@@ -266,10 +288,10 @@ impl Decider<'_> {
         live.run.wakes_absorbed = armed.wake;
         live.run.effects.remove(&crate::EffectKey::Wake);
         self.decision.header_changed = true;
-        if let Some((_, limit)) = live.run.deadline.filter(|(at, _)| *at <= self.turn.now) {
+        if let Some((_, limit)) = live.run.deadline.filter(|(at, _)| *at <= self.time) {
             return self.close(live, RunTimedOut { limit });
         }
-        self.bring_up(live, incoming);
+        self.bring_up(live);
         for activity_id in self.overdue(&live.run) {
             self.expire(live, incoming, activity_id);
         }
@@ -277,7 +299,7 @@ impl Decider<'_> {
     }
 
     fn overdue(&self, run: &Run) -> Vec<ActivityId> {
-        let late = |state: &ActivityState| state.deadline().is_some_and(|deadline| deadline <= self.turn.now);
+        let late = |state: &ActivityState| state.deadline().is_some_and(|deadline| deadline <= self.time);
         run.activities.iter().filter(|(_, state)| late(state)).map(|(id, _)| *id).collect()
     }
 
@@ -304,12 +326,17 @@ impl Decider<'_> {
     ) -> Verdict {
         self.guard.get_or_insert_with(|| incoming.message.identity());
         let event = self.record(&mut live.run, kind);
+        self.advance(live, &event);
+        Verdict::Absorbed
+    }
+
+    /// Resumes the code with a fact that was just recorded, or brings it up to there.
+    fn advance(&mut self, live: &mut Live, event: &Event) {
         if live.replay.is_some() && self.runs_code {
-            self.resume(live, &event);
+            self.resume(live, event);
         } else {
             live.replay = None;
-            self.bring_up(live, incoming);
+            self.bring_up(live);
         }
-        Verdict::Absorbed
     }
 }

@@ -6,13 +6,12 @@ use crate::{Blocked, BlockedMark, Command, Effect, Event, EventKind, Incoming, R
 impl Decider<'_> {
     /// Brings the code up to the last event, those of this turn included, if it is not there: after a cold read, or
     /// after the run was blocked. Commands that the history does not have yet are recorded.
-    pub(super) fn bring_up(&mut self, live: &mut Live, incoming: &Incoming) {
+    pub(super) fn bring_up(&mut self, live: &mut Live) {
         if live.replay.is_some() || !live.run.status.is_open() {
             return;
         }
         if !self.runs_code {
-            if self.suspect {
-                let message = incoming.message.identity().to_string();
+            if let Some(message) = self.suspect.as_ref().map(ToString::to_string) {
                 self.block(&mut live.run, Blocked::Suspect { message });
             }
             return;
@@ -39,7 +38,7 @@ impl Decider<'_> {
     pub(super) fn try_again(&mut self, live: &mut Live, incoming: &Incoming) {
         if live.run.blocked.is_some() && self.runs_code {
             self.guard.get_or_insert_with(|| incoming.message.identity());
-            self.bring_up(live, incoming);
+            self.bring_up(live);
         }
     }
 
@@ -122,8 +121,10 @@ impl Decider<'_> {
     fn block(&mut self, run: &mut Run, reason: Blocked) {
         self.runs_code = false;
         let build = self.turn.build.to_owned();
-        let known = |mark: &BlockedMark| mark.reason == reason && mark.build == build;
-        if run.blocked.as_ref().is_some_and(known) {
+        let known = |mark: &&mut BlockedMark| mark.reason.is_same(&reason) && mark.build == build;
+        if let Some(mark) = run.blocked.as_mut().filter(known) {
+            self.decision.header_changed |= mark.reason != reason;
+            mark.reason = reason;
             return;
         }
         self.record(run, RunBlocked { reason: reason.clone(), build: build.clone() });

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use millrace_core::{BlockedMark, Status, WorkflowType};
 use millrace_format::{IndexEntry, Keys};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Client, ClientError};
 
@@ -25,13 +25,13 @@ pub struct ListFilter {
 }
 
 /// A run in a list.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Listed {
     /// What the index, or the run's head, says.
     #[serde(flatten)]
     pub entry: IndexEntry,
     /// Set while the run's code cannot go on.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<BlockedMark>,
 }
 

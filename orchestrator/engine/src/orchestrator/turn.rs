@@ -96,7 +96,13 @@ impl Orchestrator {
             Committed::No => return Ok(Tried::Conflict),
         }
         self.notices.committed(id);
-        let again = self.after_commit(id, &loaded, &decision, batch).await?;
+        // Only the run: a future that holds the code across an await could not move between threads.
+        // Effects first, acknowledgements after (G4).
+        let mut again = Vec::new();
+        if let Some(run) = loaded.live.as_ref().map(|live| &live.run) {
+            self.dispatcher.dispatch(run, &decision.effects).await?;
+            again = self.settle(id, Some(run), batch, &decision.verdicts).await?;
+        }
         keep(cached, loaded);
         Ok(Tried::Done(again))
     }
@@ -117,19 +123,6 @@ impl Orchestrator {
             }
         }
         decision
-    }
-
-    /// Effects first, acknowledgements after (G4).
-    async fn after_commit(
-        &self,
-        id: &WorkflowId,
-        loaded: &Loaded,
-        decision: &Decision,
-        batch: &[Received],
-    ) -> Result<Vec<Received>, TurnError> {
-        let Some(live) = &loaded.live else { return Ok(Vec::new()) };
-        self.dispatcher.dispatch(&live.run, &decision.effects).await?;
-        self.settle(id, Some(&live.run), batch, &decision.verdicts).await
     }
 
     async fn failed(&self, id: &WorkflowId, batch: &[Received], error: &TurnError) {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use millrace_engine::ports::{
-    Condition, Delivery, ETag, ObjectStore, OutMessage, Ports, PutError, QueueError, QueueName, Queues, Receipt,
-    SendError, StoreError, Stored,
+    Condition, Delivery, ETag, ObjectStore, OutMessage, Ports, PutError, QueueError, QueueName, Queues,
+    Receipt, SendError, StoreError, Stored,
 };
 
 /// What the next write of a history does.

@@ -10,8 +10,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use millrace_core::{
-    ActivityOptions, Blocked, Command, Coroutine, Event, EventKind, Fault, Namespace, Payload, RunInfo, TaskQueue,
-    Timestamp, WorkflowCode, WorkflowId,
+    ActivityOptions, Blocked, Command, Coroutine, Event, EventKind, Fault, Namespace, Payload, RunInfo,
+    TaskQueue, Timestamp, WorkflowCode, WorkflowId,
 };
 use millrace_engine::ports::{Clock, Entropy, Ports, QueueName, Spawn, SpawnHandle};
 use millrace_engine::{
@@ -28,7 +28,10 @@ impl WorkflowCode for Toy {
         match info.workflow.as_str() {
             "chain" => Ok(Box::new(Chain { steps: 0, next: 1 })),
             "wait" => Ok(Box::new(Wait)),
-            other => Err(Blocked::UnknownWorkflow { workflow: other.into(), known: vec!["chain".into(), "wait".into()] }),
+            other => Err(Blocked::UnknownWorkflow {
+                workflow: other.into(),
+                known: vec!["chain".into(), "wait".into()],
+            }),
         }
     }
 }
@@ -41,7 +44,9 @@ struct Chain {
 impl Coroutine for Chain {
     fn resume(&mut self, event: &Event) -> Result<Vec<Command>, Blocked> {
         match &event.kind {
-            EventKind::RunStarted(e) => self.steps = e.input.read().map_err(|e| Blocked::BadInput { message: e.to_string() })?,
+            EventKind::RunStarted(e) => {
+                self.steps = e.input.read().map_err(|e| Blocked::BadInput { message: e.to_string() })?
+            }
             EventKind::ActivityFailed(e) => return Ok(vec![Command::FailRun(e.failure.fault.clone())]),
             EventKind::ActivityCompleted(_) => {}
             _ => return Ok(vec![]),
@@ -107,7 +112,11 @@ impl Clock for Fixed {
     }
 
     fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()> {
-        if time <= self.now() { futures::future::ready(()).boxed() } else { futures::future::pending().boxed() }
+        if time <= self.now() {
+            futures::future::ready(()).boxed()
+        } else {
+            futures::future::pending().boxed()
+        }
     }
 }
 
@@ -148,7 +157,8 @@ impl World {
     }
 
     pub fn orchestrator(&self, ports: &Ports) -> Orchestrator {
-        let config = OrchestratorConfig { poll: Duration::ZERO, build: "b1".into(), ..OrchestratorConfig::default() };
+        let config =
+            OrchestratorConfig { poll: Duration::ZERO, build: "b1".into(), ..OrchestratorConfig::default() };
         Orchestrator::new(ports.clone(), Arc::new(Toy), config)
     }
 
@@ -158,7 +168,8 @@ impl World {
 
     /// Runs all tasks that are there.
     pub fn work(&self, ports: &Ports) {
-        let config = WorkerConfig { poll: Duration::ZERO, ..WorkerConfig::new(TaskQueue::new("cpu").unwrap()) };
+        let config =
+            WorkerConfig { poll: Duration::ZERO, ..WorkerConfig::new(TaskQueue::new("cpu").unwrap()) };
         let worker = Worker::new(ports.clone(), Arc::new(Echo), config);
         futures::executor::block_on(worker.drain(never()));
     }
@@ -182,7 +193,8 @@ impl World {
     }
 
     pub fn status(&self, id: &str) -> String {
-        let head = futures::executor::block_on(self.client().head(&id.parse::<WorkflowId>().unwrap(), None)).unwrap();
+        let head = futures::executor::block_on(self.client().head(&id.parse::<WorkflowId>().unwrap(), None))
+            .unwrap();
         head.header.status.to_string()
     }
 }

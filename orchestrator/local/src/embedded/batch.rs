@@ -64,7 +64,11 @@ impl Batch {
     }
 
     /// What this batch says about the keys from `start` on that begin with `prefix`: whether they are there.
-    pub(super) fn keys<'a>(&'a self, prefix: &'a str, start: &str) -> impl Iterator<Item = (&'a Arc<str>, bool)> {
+    pub(super) fn keys<'a>(
+        &'a self,
+        prefix: &'a str,
+        start: &str,
+    ) -> impl Iterator<Item = (&'a Arc<str>, bool)> {
         let range = self.objects.range::<str, _>((Bound::Included(start), Bound::Unbounded));
         range.take_while(move |(key, _)| key.starts_with(prefix)).map(|(key, object)| (key, object.is_some()))
     }
@@ -87,7 +91,9 @@ impl Observer for Batch {
 
     fn received(&mut self, seq: u64, receive_count: u32) {
         match self.messages.get_mut(&seq) {
-            Some(MessageChange::Put(_, message) | MessageChange::Moved(_, message)) => message.receive_count = receive_count,
+            Some(MessageChange::Put(_, message) | MessageChange::Moved(_, message)) => {
+                message.receive_count = receive_count
+            }
             _ => _ = self.messages.insert(seq, MessageChange::Received(receive_count)),
         }
     }

@@ -168,7 +168,8 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn object(&self, key: &str) -> Result<Option<Object>> {
         let read = self.lock();
-        let mut select = read.prepare_cached("SELECT version, written_at, body FROM object WHERE key = ?1")?;
+        let mut select =
+            read.prepare_cached("SELECT version, written_at, body FROM object WHERE key = ?1")?;
         let object = |row: &Row<'_>| {
             let written_at = Timestamp::from_millis(row.get(1)?);
             Ok(Object { version: unsigned(row.get(0)?), written_at, body: row.get::<_, Vec<u8>>(2)?.into() })
@@ -185,7 +186,8 @@ impl Reader {
     /// Up to `limit` keys from `start` on, in order; only those that begin with `prefix`.
     pub(super) fn keys(&self, prefix: &str, start: &str, limit: usize) -> Result<Vec<String>> {
         let read = self.lock();
-        let mut select = read.prepare_cached("SELECT key FROM object WHERE key >= ?1 ORDER BY key LIMIT ?2")?;
+        let mut select =
+            read.prepare_cached("SELECT key FROM object WHERE key >= ?1 ORDER BY key LIMIT ?2")?;
         let mut rows = select.query(params![start, i64::try_from(limit).unwrap_or(i64::MAX)])?;
         let mut keys = Vec::new();
         while let Some(row) = rows.next()? {

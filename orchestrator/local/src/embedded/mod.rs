@@ -93,8 +93,8 @@ impl Embedded {
         let (journal, reader, opening) = Journal::open(&dir)?;
         let mut queues = State::new(opening * CHANGES_PER_OPENING, true);
         let now = clock.now();
-        let restored =
-            reader.messages(MOST_BODY_BYTES / 2, |queue, seq, message| queues.restore(&queue, seq, message, now));
+        let restored = reader
+            .messages(MOST_BODY_BYTES / 2, |queue, seq, message| queues.restore(&queue, seq, message, now));
         restored.map_err(|error| OpenError::Corrupt { dir: dir.clone(), reason: error.to_string() })?;
         let shared = Arc::new(Shared::new(dir.clone(), clock, reader, queues));
         let writer = writer::start(shared.clone(), journal);

@@ -91,7 +91,9 @@ impl Shared {
         let before = self.change(|inner| {
             let before = inner.queues.next_due(queue);
             let Inner { queues, pending, .. } = inner;
-            results.extend(messages.into_iter().map(|message| queues.send(queue, message, now, pending).map(|_| ())));
+            results.extend(
+                messages.into_iter().map(|message| queues.send(queue, message, now, pending).map(|_| ())),
+            );
             inner.urgent |= queue.carries_tasks();
             before
         });
@@ -135,7 +137,8 @@ impl Shared {
         let mut deliveries = Vec::with_capacity(taken.len());
         for mut taken in taken {
             if taken.message.body.is_none() {
-                let body = self.reader.body(taken.seq).map_err(|error| unavailable(queue, error.to_string()))?;
+                let body =
+                    self.reader.body(taken.seq).map_err(|error| unavailable(queue, error.to_string()))?;
                 let Some(body) = body else { continue };
                 taken.message.body = Some(body.into());
             }

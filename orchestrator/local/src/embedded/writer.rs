@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::batch::{Batch, MessageChange};
 use super::journal::Journal;
-use crate::state::Released;
 use super::{Inner, MOST_BODY_BYTES, MOST_PENDING_BYTES, Shared};
+use crate::state::Released;
 
 /// How long a batch that nobody waits for may gather.
 const LAZY: Duration = Duration::from_millis(5);

@@ -6,6 +6,8 @@
 
 mod message;
 mod queue;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -219,7 +221,13 @@ impl State {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    fn bury(&mut self, name: &QueueName, poison: Vec<(u64, Message)>, now: Timestamp, observer: &mut dyn Observer) {
+    fn bury(
+        &mut self,
+        name: &QueueName,
+        poison: Vec<(u64, Message)>,
+        now: Timestamp,
+        observer: &mut dyn Observer,
+    ) {
         if poison.is_empty() {
             return;
         }
@@ -243,7 +251,8 @@ fn check(name: &QueueName, message: &OutMessage) -> Result<(), QueueError> {
         return Err(invalid(name, "a message can be delayed for 15 minutes at most".into()));
     }
     if message.body.len() > LONGEST_BODY_BYTES {
-        let reason = format!("the body has {} bytes, at most {LONGEST_BODY_BYTES} are allowed", message.body.len());
+        let reason =
+            format!("the body has {} bytes, at most {LONGEST_BODY_BYTES} are allowed", message.body.len());
         return Err(invalid(name, reason));
     }
     Ok(())

@@ -26,6 +26,9 @@ pub trait Backend: Send + Sync {
     /// some seconds: a signal may be ahead of its workflow's start.
     async fn send(&self, message: InboxMessage) -> Result<Sent, RunError>;
 
+    /// Makes a request durable and does not wait for the log.
+    async fn enqueue(&self, message: InboxMessage) -> Result<Sent, RunError>;
+
     /// Where a run stands; the current one if none is named.
     async fn describe(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Description, RunError>;
 

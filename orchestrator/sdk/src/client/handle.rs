@@ -52,10 +52,6 @@ impl<W: Workflow> Handle<W> {
             match self.backend.outcome(&self.id, self.run_id, PATIENCE).await {
                 Ok(None) => {}
                 Ok(Some(outcome)) => return read(outcome),
-                // The start waits in the inbox of an engine that is not at work yet, or is slow.
-                Err(RunError::NotFound(_)) if self.run_id.is_none() && self.backend.is_live() => {
-                    self.backend.describe(&self.id, None).await?;
-                }
                 Err(error) => return Err(error),
             }
         }

@@ -23,7 +23,7 @@ pub use millrace_core::{BlockedMark, Event, EventKind, IdConflict, IdReuse, Stat
 pub use millrace_engine::{Listed, Outcome};
 pub(crate) use remote::Remote;
 pub use start::Start;
-pub(crate) use wire::{ErrorBody, ErrorKind, OutcomeBody};
+pub(crate) use wire::{EngineInfo, ErrorBody, ErrorKind, OutcomeBody};
 
 use crate::{Workflow, WorkflowRef};
 

@@ -59,6 +59,18 @@ impl From<ErrorBody> for RunError {
     }
 }
 
+/// What an engine can run: the answer of `GET /v1/engine`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct EngineInfo {
+    pub(crate) version: String,
+    pub(crate) build: String,
+    pub(crate) pid: u32,
+    pub(crate) namespace: String,
+    pub(crate) workflows: Vec<String>,
+    pub(crate) activities: Vec<String>,
+    pub(crate) task_queues: Vec<String>,
+}
+
 /// How a run ended, or `{"outcome":"none"}` if it has not. One struct, because a payload is kept as its text, which a
 /// tagged enum cannot hold.
 #[derive(Debug, Serialize, Deserialize)]

@@ -48,8 +48,9 @@ impl Journal {
         inner.inbox.unread.entry(name.to_owned()).or_default().push_back(input.clone());
         let known = self.accepts.iter().find(|accepted| **accepted == name);
         drop(inner);
-        if let Some(name) = known {
-            self.wake(WaitFor::Signal(name));
+        match known {
+            Some(name) => self.wake(WaitFor::Signal(name)),
+            None => tracing::warn!(workflow = %self.info.workflow, signal = name, "a signal that nobody will read"),
         }
         Ok(())
     }

@@ -1,0 +1,16 @@
+//! Turns as tables: history in, messages in; events, effects (`→`, with their guard in brackets) and verdicts (`=`) out.
+//! After every turn `script::World` also checks what must always hold (G1, G3, G4).
+
+#[path = "../script/mod.rs"]
+mod script;
+
+mod activities;
+mod blocked;
+mod guards;
+mod published;
+mod signals;
+mod starts;
+mod stops;
+mod time;
+mod timers;
+mod wakes;

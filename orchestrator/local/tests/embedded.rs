@@ -1,0 +1,174 @@
+//! What only the embedded store has: a folder, a lock, a disk that can be full.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use millrace_engine::ports::{
+    Clock, Condition, ObjectStore, OutMessage, PutError, QueueError, QueueName, Queues, StoreError,
+};
+use millrace_local::{Embedded, OpenError, QueueConfig, SystemClock};
+
+const LONG: Duration = Duration::from_secs(600);
+
+fn open(dir: &Path) -> Result<Arc<Embedded>, OpenError> {
+    Embedded::open(dir, Arc::new(SystemClock::default()))
+}
+
+fn error_of(result: Result<Arc<Embedded>, OpenError>) -> OpenError {
+    result.err().expect("opening fails")
+}
+
+async fn send(store: &Embedded, queue: &QueueName, body: &str) {
+    assert_eq!(store.send(queue, vec![OutMessage::now(body.into())]).await, [Ok(())]);
+}
+
+#[test]
+fn one_process_owns_the_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path()).unwrap();
+    let error = error_of(open(dir.path())).to_string();
+    let process = std::process::id();
+    let expected =
+        format!("`{}` is in use by process {process}; stop it, or talk to it", dir.path().display());
+    assert_eq!(error, expected);
+    drop(first);
+    open(dir.path()).unwrap();
+}
+
+#[test]
+fn unusable_folders_are_named() {
+    let error = error_of(open(Path::new("/proc/millrace")));
+    assert!(matches!(error, OpenError::NotWritable { .. }), "{error}");
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("store.sqlite"), "this is no database, ".repeat(1_000)).unwrap();
+    let error = error_of(open(dir.path()));
+    assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
+    assert!(error.to_string().contains(&*dir.path().to_string_lossy()), "{error}");
+}
+
+#[tokio::test]
+async fn reopening_finds_everything_and_nobody_in_flight() {
+    let dir = tempfile::tempdir().unwrap();
+    let (queue, dead) = (QueueName::from("task-x"), QueueName::from("task-x-dead"));
+    let store = open(dir.path()).unwrap();
+    let etag = store.put("a", Bytes::from_static(b"1"), Condition::Absent).await.unwrap();
+    store.put("b", Bytes::from_static(b"2"), Condition::Absent).await.unwrap();
+    ObjectStore::delete(&*store, "b").await.unwrap();
+    send(&store, &queue, "in flight").await;
+    let first = store.receive(&queue, 1, LONG, LONG).await.unwrap().remove(0);
+    let delayed = OutMessage { delay: LONG, ..OutMessage::now("delayed".into()) };
+    store.send(&QueueName::events(), vec![delayed]).await;
+    drop(store);
+
+    let store = open(dir.path()).unwrap();
+    store.configure(&queue, QueueConfig { max_receive: 2 });
+    assert_eq!(store.get("a").await.unwrap().unwrap().etag, etag, "ETags survive");
+    assert_eq!(store.list("", None, 10).await.unwrap(), ["a"]);
+    let second = store.receive(&queue, 1, LONG, LONG).await.unwrap().remove(0);
+    assert_eq!((second.receive_count, &second.message_id), (2, &first.message_id), "receive counts survive");
+    let void = store.change_visibility(&queue, &first.receipt, Duration::ZERO).await;
+    assert_eq!(void, Err(QueueError::ReceiptVoid), "a receipt of the earlier process is void");
+    let nothing = store.receive(&QueueName::events(), 1, Duration::ZERO, LONG).await.unwrap();
+    assert_eq!(nothing, [], "a delay survives");
+    drop(store);
+
+    let store = open(dir.path()).unwrap();
+    store.configure(&queue, QueueConfig { max_receive: 2 });
+    assert_eq!(store.receive(&queue, 1, Duration::ZERO, LONG).await.unwrap(), []);
+    drop(store);
+    let store = open(dir.path()).unwrap();
+    let poison = store.receive(&dead, 1, Duration::ZERO, LONG).await.unwrap().remove(0);
+    assert_eq!((poison.body.as_str(), poison.error.as_deref()), ("in flight", Some("received 2 times")));
+    let fresh = store.put("c", Bytes::new(), Condition::Absent).await.unwrap();
+    assert_ne!(fresh, etag);
+}
+
+#[tokio::test]
+async fn many_large_messages_do_not_stay_in_memory_and_are_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = QueueName::from("task-large");
+    let body = |n: usize| format!("{n}:{}", "x".repeat(200_000));
+    let store = open(dir.path()).unwrap();
+    for n in 0..100 {
+        send(&store, &queue, &body(n)).await;
+    }
+    store.settle().await.unwrap();
+    let mut seen = 0;
+    while seen < 50 {
+        for delivery in store.receive(&queue, 10, LONG, LONG).await.unwrap() {
+            let number: usize = delivery.body.split_once(':').unwrap().0.parse().unwrap();
+            assert!(delivery.body == body(number), "message {number} is whole");
+            Queues::delete(&*store, &queue, &[delivery.receipt]).await.unwrap();
+            seen += 1;
+        }
+    }
+    drop(store);
+    let store = open(dir.path()).unwrap();
+    assert_eq!(store.messages_in(&queue), 50);
+    assert_eq!(store.receive(&queue, 256, LONG, LONG).await.unwrap().len(), 50);
+}
+
+/// A file system of 40 MiB, if this process may mount one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=40m", "tmpfs"])
+            .arg(dir.path())
+            .output()
+            .ok()?;
+        mounted.status.success().then(|| Self(dir))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing() {
+    let Some(disk) = SmallDisk::mount() else {
+        println!("skipped: only root can mount a small disk");
+        return;
+    };
+    let clock = SystemClock::default();
+    let dir = disk.0.path().join("store");
+    fs::write(disk.0.path().join("ballast"), vec![0; 30 << 20]).unwrap();
+    let store = open(&dir).unwrap();
+    let mut accepted = 0;
+    let refused = loop {
+        let body = Bytes::from(vec![b'x'; 20_000]);
+        match store.put(&format!("{accepted:05}"), body, Condition::Absent).await {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+        tokio::task::yield_now().await;
+        assert!(accepted < 2_000, "the disk is full before");
+    };
+    let text = refused.to_string();
+    assert!(matches!(refused, PutError::Store(StoreError::Unavailable(_))), "{text}");
+    assert!(text.contains("the disk is full") && text.contains(&*dir.to_string_lossy()), "{text}");
+    assert!(matches!(store.settle().await, Err(QueueError::Unavailable { .. })));
+    let sent = store.send(&QueueName::events(), vec![OutMessage::now("x".into())]).await;
+    assert!(matches!(sent[..], [Err(QueueError::Unavailable { .. })]), "{sent:?}");
+    assert!(store.get("00000").await.unwrap().is_some(), "reading goes on");
+
+    fs::remove_file(disk.0.path().join("ballast")).unwrap();
+    while store.failure().is_some() {
+        clock.sleep_until(clock.now().plus(Duration::from_millis(50))).await;
+    }
+    store.settle().await.unwrap();
+    send(&store, &QueueName::events(), "room again").await;
+    drop(store);
+    let store = open(&dir).unwrap();
+    assert_eq!(store.list("", None, 10_000).await.unwrap().len(), accepted, "everything accepted is there");
+    assert_eq!(store.messages_in(&QueueName::events()), 1);
+}

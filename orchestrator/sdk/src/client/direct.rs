@@ -1,0 +1,260 @@
+//! The backend over ports in this process: the engine's own, or a folder's without an engine.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::{Either, select};
+use millrace_core::{Event, IdConflict, RequestId, Run, RunId, Status, WorkflowId};
+use millrace_engine::ports::{Clock, Ports};
+use millrace_engine::{Client as Engine, ClientError, ListFilter, Listed, Notices, Outcome};
+use millrace_format::Keys;
+use millrace_format::message::{self, InboxMessage};
+use tokio::runtime::Handle;
+
+use super::backend::{Backend, Description, Filter, Sent, address};
+use super::error::RunError;
+
+/// How long a start, cancel, terminate or resume waits for the log.
+const ABSORBED_WITHIN: Duration = Duration::from_secs(30);
+/// How long a signal waits for a workflow that does not exist yet.
+const SIGNAL_WITHIN: Duration = Duration::from_secs(5);
+
+/// A client of ports in this process. Its work runs on the runtime it is given, so it can be awaited from anywhere.
+#[derive(Clone)]
+pub(crate) struct Direct {
+    engine: Engine,
+    clock: Arc<dyn Clock>,
+    keys: Keys,
+    runtime: Handle,
+    live: bool,
+}
+
+impl Direct {
+    /// With the notices of an orchestrator, an engine is at work.
+    pub(crate) fn new(ports: Ports, keys: Keys, notices: Option<Arc<Notices>>, runtime: Handle) -> Self {
+        let (clock, live) = (ports.clock.clone(), notices.is_some());
+        Self { engine: Engine::new(ports, keys.clone(), notices), clock, keys, runtime, live }
+    }
+
+    async fn on_runtime<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, RunError>> + Send + 'static,
+    ) -> Result<T, RunError> {
+        let task = AbortOnDrop(self.runtime.spawn(work));
+        task.await.unwrap_or_else(|_| Err(RunError::Unavailable("the engine is shutting down".into())))
+    }
+
+    /// Gives the request an id and checks it as the door will: nothing that is refused there is queued.
+    fn prepare(&self, request: &mut InboxMessage) -> Result<RequestId, RunError> {
+        let request_id = address(request).1.get_or_insert_with(|| self.engine.new_request_id()).clone();
+        let addressed = message::read_inbox(&message::write(request), "unused")
+            .map_err(|bad| RunError::Rejected(bad.to_string()))?;
+        let own = self.keys.namespace();
+        if addressed.namespace == *own {
+            return Ok(request_id);
+        }
+        Err(RunError::Rejected(format!("namespace: `{}` is not served here; this is `{own}`", addressed.namespace)))
+    }
+
+    async fn put(self, mut request: InboxMessage) -> Result<Sent, RunError> {
+        let request_id = self.prepare(&mut request)?;
+        self.engine.send(&request).await?;
+        Ok(Sent { request_id, run_id: None })
+    }
+
+    async fn deliver(self, mut request: InboxMessage) -> Result<Sent, RunError> {
+        if !self.live {
+            return self.put(request).await;
+        }
+        let request_id = self.prepare(&mut request)?;
+        if let Some(sent) = self.done_already(&request, &request_id).await? {
+            return Ok(sent);
+        }
+        self.engine.send(&request).await?;
+        let limit = if matches!(request, InboxMessage::Signal(_)) { SIGNAL_WITHIN } else { ABSORBED_WITHIN };
+        let late = self.clock.sleep_until(self.clock.now().plus(limit));
+        let absorbed = Box::pin(self.absorbed(request, request_id.clone()));
+        match select(absorbed, late).await {
+            Either::Left((run_id, _)) => Ok(Sent { request_id, run_id: Some(run_id?) }),
+            Either::Right(_) => Ok(Sent { request_id, run_id: None }),
+        }
+    }
+
+    /// What needs no message: using a run that is open already, stopping what does not exist.
+    async fn done_already(
+        &self,
+        request: &InboxMessage,
+        request_id: &RequestId,
+    ) -> Result<Option<Sent>, RunError> {
+        match request {
+            InboxMessage::Start(start) if start.id_conflict == IdConflict::UseExisting && start.signal.is_none() => {
+                match self.engine.head(&start.id, None).await {
+                    Ok(head) if head.header.status.is_open() => {
+                        let run_id = Some(head.header.run_id);
+                        Ok(Some(Sent { request_id: request_id.clone(), run_id }))
+                    }
+                    Ok(_) | Err(ClientError::NotFound(_)) => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            InboxMessage::Cancel(stop) | InboxMessage::Terminate(stop) => {
+                self.engine.head(&stop.id, stop.run_id).await?;
+                Ok(None)
+            }
+            InboxMessage::Resume(resume) => {
+                self.engine.head(&resume.id, resume.run_id).await?;
+                Ok(None)
+            }
+            InboxMessage::Start(_) | InboxMessage::Signal(_) => Ok(None),
+        }
+    }
+
+    /// Waits until the log has the request, or it is clear that it never will.
+    async fn absorbed(&self, mut request: InboxMessage, request_id: RequestId) -> Result<RunId, RunError> {
+        let id = address(&mut request).0.clone();
+        loop {
+            let changed = self.engine.changed(&id);
+            if let Some(reason) = self.engine.rejection(&request_id) {
+                return Err(RunError::Rejected(reason));
+            }
+            match self.engine.history(&id, None).await {
+                Ok((head, events)) => {
+                    let run = head.header.restore(&events);
+                    if let Some(run_id) = run.absorbed_request(&request_id) {
+                        return Ok(run_id);
+                    }
+                    if let Some(run_id) = superfluous(&request, &run)? {
+                        return Ok(run_id);
+                    }
+                }
+                Err(ClientError::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+            changed.await;
+        }
+    }
+
+    async fn wait_for_outcome(
+        self,
+        id: WorkflowId,
+        run: Option<RunId>,
+        wait: Duration,
+    ) -> Result<Option<Outcome>, RunError> {
+        if wait.is_zero() || !self.live {
+            return Ok(self.engine.outcome(&id, run).await?);
+        }
+        let late = self.clock.sleep_until(self.clock.now().plus(wait));
+        let result = Box::pin(self.engine.result(&id, run));
+        match select(result, late).await {
+            Either::Left((outcome, _)) => Ok(Some(outcome?)),
+            Either::Right(_) => Ok(None),
+        }
+    }
+}
+
+/// A request that the engine drops because it changes nothing leaves no trace in the log; the run tells.
+fn superfluous(request: &InboxMessage, run: &Run) -> Result<Option<RunId>, RunError> {
+    let (id, run_id) = (&run.info.workflow_id, run.info.run_id);
+    match request {
+        InboxMessage::Start(start) => {
+            let uses = start.id_conflict == IdConflict::UseExisting && start.signal.is_none();
+            Ok(Some(run_id).filter(|_| uses && run.status.is_open()))
+        }
+        InboxMessage::Signal(_) => Ok(None),
+        InboxMessage::Cancel(stop) | InboxMessage::Terminate(stop) if stop.run_id.is_none_or(|r| r == run_id) => {
+            if run.status == Status::Running {
+                return Ok(None);
+            }
+            Err(RunError::Rejected(format!("run {run_id} of `{id}` is {} already", run.status)))
+        }
+        InboxMessage::Resume(resume) if resume.run_id.is_none_or(|r| r == run_id) => {
+            if run.blocked.is_some() {
+                return Ok(None);
+            }
+            let stands = if run.status.is_open() { "is not blocked" } else { "is closed" };
+            Err(RunError::Rejected(format!("run {run_id} of `{id}` {stands}: there is nothing to resume")))
+        }
+        _ => Err(RunError::Rejected(format!("run_id: `{id}` has gone on to run {run_id}"))),
+    }
+}
+
+#[async_trait]
+impl Backend for Direct {
+    fn name(&self) -> String {
+        if self.live { "the engine in this process".into() } else { "the data folder".into() }
+    }
+
+    fn is_live(&self) -> bool {
+        self.live
+    }
+
+    async fn send(&self, message: InboxMessage) -> Result<Sent, RunError> {
+        self.on_runtime(self.clone().deliver(message)).await
+    }
+
+    async fn enqueue(&self, message: InboxMessage) -> Result<Sent, RunError> {
+        self.on_runtime(self.clone().put(message)).await
+    }
+
+    async fn describe(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Description, RunError> {
+        let (engine, id) = (self.engine.clone(), id.clone());
+        self.on_runtime(async move { Ok(engine.head(&id, run).await?.into()) }).await
+    }
+
+    async fn history(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Vec<Event>, RunError> {
+        let (engine, id) = (self.engine.clone(), id.clone());
+        self.on_runtime(async move { Ok(engine.history(&id, run).await?.1) }).await
+    }
+
+    async fn outcome(
+        &self,
+        id: &WorkflowId,
+        run: Option<RunId>,
+        wait: Duration,
+    ) -> Result<Option<Outcome>, RunError> {
+        self.on_runtime(self.clone().wait_for_outcome(id.clone(), run, wait)).await
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, RunError> {
+        let (engine, filter) = (self.engine.clone(), filter.clone());
+        let filter = ListFilter {
+            status: filter.status,
+            blocked: filter.blocked,
+            workflow: filter.workflow,
+            limit: filter.limit,
+        };
+        self.on_runtime(async move { Ok(engine.list(&filter).await?) }).await
+    }
+}
+
+impl From<ClientError> for RunError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::NotFound(_) => Self::NotFound(error.to_string()),
+            ClientError::Rejected(reason) => Self::Rejected(reason),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+/// A caller that no longer waits ends the work.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<T> Future for AbortOnDrop<T> {
+    type Output = Result<T, tokio::task::JoinError>;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        std::pin::Pin::new(&mut self.0).poll(context)
+    }
+}

@@ -1,0 +1,138 @@
+//! The engine's parts, each in a loop of its own until the engine stops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, Either, FutureExt, select};
+use millrace_core::TaskQueue;
+use millrace_engine::ports::{Ports, QueueError, QueueName};
+use millrace_engine::{DeadLetters, Orchestrator, Stop, Ticker, Worker, WorkerConfig};
+use millrace_format::Keys;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::Options;
+use crate::App;
+
+/// How long one receive waits for a first message.
+const POLL: Duration = Duration::from_secs(20);
+/// How long a received message is hidden from the orchestrator's other loop.
+const VISIBILITY: Duration = Duration::from_secs(60);
+const BACKOFF: Duration = Duration::from_secs(1);
+
+pub(super) fn spawn(
+    app: &App,
+    options: &Options,
+    ports: &Ports,
+    orchestrator: &Arc<Orchestrator>,
+    (stop, runtime): (Stop, &Handle),
+) -> Vec<JoinHandle<()>> {
+    let mut loops: Vec<BoxFuture<'static, ()>> = Vec::new();
+    for queue in [QueueName::inbox(), QueueName::events()] {
+        loops.push(orchestrate(orchestrator.clone(), ports.clone(), queue, stop.clone()).boxed());
+    }
+    for queue in app.task_queues() {
+        let worker = Worker::new(ports.clone(), app.activity_code(), worker(options, queue.clone()));
+        let until = stop.clone();
+        loops.push(async move { worker.run(until).await }.boxed());
+        loops.push(bury(ports.clone(), queue, stop.clone()).boxed());
+    }
+    let ticker = Ticker::new(ports.clone(), Keys::new(options.namespace.clone()));
+    loops.push(tick(ticker, ports.clone(), stop).boxed());
+    loops.into_iter().map(|work| runtime.spawn(work)).collect()
+}
+
+fn worker(options: &Options, task_queue: TaskQueue) -> WorkerConfig {
+    WorkerConfig {
+        namespace: options.namespace.clone(),
+        slots: options.slots.max(1),
+        grace: options.grace,
+        only_process: true,
+        ..WorkerConfig::new(task_queue)
+    }
+}
+
+/// Turns, batch after batch. A stop interrupts the wait for messages, not a turn.
+async fn orchestrate(orchestrator: Arc<Orchestrator>, ports: Ports, queue: QueueName, stop: Stop) {
+    let mut trouble = Trouble::default();
+    loop {
+        let batch = ports.queues.receive(&queue, ports.queues.batch_limit(), POLL, VISIBILITY);
+        let Some(batch) = until(&stop, batch).await else { return };
+        match batch {
+            Ok(batch) => {
+                trouble.over();
+                orchestrator.handle(&queue, batch).await;
+            }
+            Err(error) => {
+                trouble.with(&queue, &error);
+                if pause(&ports, BACKOFF, &stop).await.is_none() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Reports tasks that killed their workers.
+async fn bury(ports: Ports, queue: TaskQueue, stop: Stop) {
+    let (dead_letters, mut trouble) = (DeadLetters::new(ports.clone()), Trouble::default());
+    loop {
+        match until(&stop, dead_letters.poll(&queue, POLL)).await {
+            None => return,
+            Some(Ok(_)) => trouble.over(),
+            Some(Err(error)) => {
+                trouble.with(&QueueName::task(&queue).dead_letters(), &error);
+                if pause(&ports, BACKOFF, &stop).await.is_none() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Sends far timers whose time comes near: at once, for those that came due while no engine was at work, and then again
+/// and again.
+async fn tick(ticker: Ticker, ports: Ports, stop: Stop) {
+    loop {
+        let wait = match ticker.tick().await {
+            Ok(_) => Ticker::EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "far timers could not be looked after; trying again");
+                Duration::from_secs(30)
+            }
+        };
+        if pause(&ports, wait, &stop).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// `None` when the engine stops first.
+async fn until<T>(stop: &Stop, work: impl Future<Output = T>) -> Option<T> {
+    match select(stop.clone(), std::pin::pin!(work)).await {
+        Either::Left(_) => None,
+        Either::Right((done, _)) => Some(done),
+    }
+}
+
+async fn pause(ports: &Ports, wait: Duration, stop: &Stop) -> Option<()> {
+    until(stop, ports.clock.sleep_until(ports.clock.now().plus(wait))).await
+}
+
+/// Says once that something does not work, and once that it works again.
+#[derive(Default)]
+struct Trouble(bool);
+
+impl Trouble {
+    fn with(&mut self, queue: &QueueName, error: &QueueError) {
+        if !std::mem::replace(&mut self.0, true) {
+            tracing::error!(%queue, %error, "messages cannot be received; trying again every second");
+        }
+    }
+
+    fn over(&mut self) {
+        if std::mem::take(&mut self.0) {
+            tracing::info!("messages can be received again");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The HTTP API: JSON on the loopback address, for the verbs and for programs on the same machine.
+//!
+//! | route | |
+//! |---|---|
+//! | `POST /v1/messages` | an inbox message as it is (DESIGN §5); `?wait=absorbed` also waits for the log |
+//! | `GET /v1/workflows` | runs, newest first: `?status=`, `?workflow=`, `?blocked=true`, `?limit=` |
+//! | `GET /v1/workflows/{id}` | where the run stands; here and below, `?run_id=` names an earlier run |
+//! | `GET /v1/workflows/{id}/history` | its events, one JSON line each |
+//! | `GET /v1/workflows/{id}/result` | how it ended; `?timeout_s=` waits for that |
+//! | `GET /v1/engine` | what this engine can run |
+//!
+//! What holds: whoever cannot read `api.json` can do nothing here: each request needs its token, which is compared in
+//! constant time. A web page cannot reach it by a name that it lets point to 127.0.0.1: the `Host` header must be ours.
+//! Errors are `{"error":{"kind":"…","message":"…"}}` with the status that fits. It is not made to face a network.
+
+mod answer;
+mod guard;
+mod query;
+mod routes;
+mod server;
+
+pub(crate) use server::{Server, about};

@@ -1,0 +1,200 @@
+//! What is typed after the program's name.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use millrace_core::{IdConflict, IdReuse, Namespace, RequestId, RunId, Status, WorkflowId, WorkflowType};
+
+use crate::dev::Options;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it worked
+  1  the engine or its storage did not
+  2  the command line is wrong
+  3  the run failed, timed out, was canceled or terminated
+  4  the run is blocked: its code cannot go on
+  5  there is no such workflow, run or data folder
+  6  the request was rejected
+  7  the time given with --timeout is up, and the run goes on";
+
+/// Durable workflows: start them, watch them, stop them.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) place: Place,
+    #[command(subcommand)]
+    pub(super) verb: Option<Verb>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Place {
+    /// The data folder
+    #[arg(long, global = true, env = "MILLRACE_DATA", default_value = Options::DATA, value_name = "DIR")]
+    pub(super) data: PathBuf,
+    /// Whose workflows
+    #[arg(long, global = true, default_value = "default")]
+    pub(super) namespace: Namespace,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Run the engine, the workflows and the activities in this process, until Ctrl-C
+    Dev(DevArgs),
+    /// Start a workflow
+    Start(StartArgs),
+    /// Tell a workflow something
+    Signal(SignalArgs),
+    /// Ask a run to stop; its code decides how
+    Cancel(StopArgs),
+    /// End a run by force
+    Terminate(StopArgs),
+    /// Try a blocked run again now
+    Resume(TargetArgs),
+    /// Wait for a run's result and print it
+    Result(ResultArgs),
+    /// Print a run's history as a timeline
+    Show(TargetArgs),
+    /// List runs, newest first
+    List(ListArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DevArgs {
+    /// The port of the HTTP API on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    pub(super) port: u16,
+    /// How many activity attempts run at a time, for each task queue
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub(super) slots: usize,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    /// The workflow id
+    pub(super) id: WorkflowId,
+    /// An earlier run of it, instead of the current one
+    #[arg(long, value_name = "RUN")]
+    pub(super) run_id: Option<RunId>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TargetArgs {
+    #[command(flatten)]
+    pub(super) target: Target,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StartArgs {
+    /// The workflow's type, as registered
+    pub(super) workflow: WorkflowType,
+    /// The workflow id: at most one run of it is open at a time
+    #[arg(long)]
+    pub(super) id: WorkflowId,
+    /// The input: JSON, @file, or - for standard input
+    #[arg(long, default_value = "null", value_name = "JSON")]
+    pub(super) input: String,
+    /// If a run of this id is open: fail, use_existing or terminate_existing
+    #[arg(long, value_parser = word::<IdConflict>, default_value = "fail", value_name = "WHAT")]
+    pub(super) id_conflict: IdConflict,
+    /// If the id was used: allow_duplicate, allow_duplicate_failed_only or reject_duplicate
+    #[arg(long, value_parser = word::<IdReuse>, default_value = "allow_duplicate", value_name = "WHAT")]
+    pub(super) id_reuse: IdReuse,
+    /// How long the run may take, such as 90s, 15m, 2h or 7d
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub(super) run_timeout: Option<Duration>,
+    /// Makes the start count once, however often it is sent
+    #[arg(long, value_name = "ID")]
+    pub(super) request_id: Option<RequestId>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SignalArgs {
+    #[command(flatten)]
+    pub(super) target: Target,
+    /// The signal's name
+    pub(super) name: String,
+    /// What it carries: JSON, @file, or - for standard input
+    #[arg(long, default_value = "null", value_name = "JSON")]
+    pub(super) input: String,
+    /// Makes the signal count once, however often it is sent
+    #[arg(long, value_name = "ID")]
+    pub(super) request_id: Option<RequestId>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StopArgs {
+    #[command(flatten)]
+    pub(super) target: Target,
+    /// Who wants that, and why
+    #[arg(long, default_value = "")]
+    pub(super) reason: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResultArgs {
+    #[command(flatten)]
+    pub(super) target: Target,
+    /// How long to wait, such as 90s, 15m, 2h; by default as long as it takes
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub(super) timeout: Option<Duration>,
+    /// Show no progress
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Only runs that stand there: running, completed, failed, canceled, terminated or timed_out
+    #[arg(long, value_parser = word::<Status>)]
+    pub(super) status: Option<Status>,
+    /// Only runs of this workflow type
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(super) workflow: Option<WorkflowType>,
+    /// Only runs whose code cannot go on
+    #[arg(long)]
+    pub(super) blocked: bool,
+    /// At most this many
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub(super) limit: usize,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// One of the words that a value has in JSON.
+fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    let value = serde_json::Value::String(text.to_owned());
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+/// `90s`, `15m`, `2h`, `7d`, `500ms`; a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time such as 500ms, 90s, 15m, 2h or 7d");
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())
+}

@@ -1,0 +1,88 @@
+//! Where a verb's requests go: to the engine that is at work on the data folder, else into the folder itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_engine::ports::Clock;
+use millrace_local::{OpenError, SystemClock};
+
+use super::args::Place;
+use super::failure::Failure;
+use crate::Client;
+use crate::client::{EngineInfo, Remote};
+use crate::dev::{ApiFile, DevError, Folder};
+
+/// How long a folder may be locked without anybody answering: another verb has it for a moment, or an engine starts.
+const PATIENCE: Duration = Duration::from_secs(3);
+const AGAIN: Duration = Duration::from_millis(50);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+
+/// Whether a verb may be the first to use a folder.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    Create,
+    Refuse,
+}
+
+/// What a verb talks to.
+pub(super) enum Connected {
+    /// An engine at work.
+    Engine(Client, EngineInfo),
+    /// A folder without one.
+    Folder(Folder),
+}
+
+impl Connected {
+    pub(super) fn client(&self) -> Client {
+        match self {
+            Self::Engine(client, _) => client.clone(),
+            Self::Folder(folder) => folder.client(),
+        }
+    }
+
+    /// What the engine can run, if one is at work.
+    pub(super) fn engine(&self) -> Option<&EngineInfo> {
+        match self {
+            Self::Engine(_, info) => Some(info),
+            Self::Folder(_) => None,
+        }
+    }
+}
+
+pub(super) async fn connect(place: &Place, missing: Missing) -> Result<Connected, Failure> {
+    let clock = SystemClock::default();
+    let give_up = clock.now().plus(PATIENCE);
+    loop {
+        if let Some(engine) = engine(place).await? {
+            return Ok(engine);
+        }
+        if missing == Missing::Refuse && !place.data.exists() {
+            let data = place.data.display();
+            return Err(Failure::not_found(format!("there is no data folder `{data}`; name it with --data")));
+        }
+        match Folder::open(&place.data, place.namespace.clone()) {
+            Ok(folder) => return Ok(Connected::Folder(folder)),
+            Err(DevError::Open(OpenError::InUse { .. })) if clock.now() < give_up => {
+                clock.sleep_until(clock.now().plus(AGAIN)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The engine at work on the folder, if one answers.
+pub(super) async fn engine(place: &Place) -> Result<Option<Connected>, Failure> {
+    let Some(api) = ApiFile::read(&place.data) else { return Ok(None) };
+    let remote = Remote::new(api.url, api.token);
+    let Ok(Ok(info)) = tokio::time::timeout(ANSWERS_WITHIN, remote.engine()).await else { return Ok(None) };
+    if info.namespace != place.namespace.as_str() {
+        let message = format!(
+            "namespace: the engine at work on `{}` serves `{}`, not `{}`",
+            place.data.display(),
+            info.namespace,
+            place.namespace
+        );
+        return Err(Failure::rejected(message));
+    }
+    Ok(Some(Connected::Engine(Client::new(Arc::new(remote)), info)))
+}

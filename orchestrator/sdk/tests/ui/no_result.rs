@@ -1,0 +1,8 @@
+use millrace::prelude::*;
+
+#[activity]
+async fn count() -> u32 {
+    1
+}
+
+fn main() {}

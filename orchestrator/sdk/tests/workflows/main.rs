@@ -1,0 +1,13 @@
+//! Workflows as authors write them, run through the core's turns and replayed from the start after each.
+#![allow(missing_docs, unreachable_pub, reason = "examples")]
+
+mod approval;
+mod blocked;
+mod cancellation;
+mod determinism;
+#[path = "../driver/mod.rs"]
+mod driver;
+mod fan_out;
+mod main_job;
+mod saga;
+mod state;
