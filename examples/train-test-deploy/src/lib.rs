@@ -1,4 +1,5 @@
-//! The parts of the main example that know nothing of workflows: data, classifier, registry.
+//! The main example: a workflow that trains, tests and deploys a digit classifier ([`workflow`]), over parts that know
+//! nothing of workflows: data, classifier, registry.
 //!
 //! ```
 //! use train_test_deploy::classifier::{Model, fit_class};
@@ -17,3 +18,4 @@
 pub mod classifier;
 pub mod digits;
 pub mod registry;
+pub mod workflow;

@@ -1,33 +1,35 @@
-//! Trains, tests and deploys without a workflow, to measure the parts. To be replaced by the workflow.
+//! Trains a classifier of handwritten digits, tests it, deploys it. Kill it with `kill -9` at any moment and run it
+//! again: it goes on where it stopped. Without a verb it does its job; `--help` lists the verbs.
 
-use anyhow::ensure;
-use std::time::Instant;
-use train_test_deploy::classifier::{Model, fit_class};
-use train_test_deploy::digits::{CLASSES, Digits};
+use std::process::ExitCode;
+
+use clap::Args;
+use millrace::verbs::AnyError;
+use millrace::{Job, Main};
 use train_test_deploy::registry::Registry;
+use train_test_deploy::workflow::{ModelSpec, app, train_test_deploy};
 
-const THRESHOLD: f64 = 0.93;
+#[derive(Args)]
+struct Options {
+    /// The workflow id; a run of it that exists is gone on with
+    #[arg(long, default_value = "digits-1")]
+    id: String,
+    /// The least accuracy on held-out digits that is deployed, 0.0 to 1.0
+    #[arg(long, default_value_t = 0.9)]
+    threshold: f64,
+}
 
-#[allow(clippy::disallowed_methods, reason = "a stopwatch for people; nothing is decided by it")]
-fn main() -> anyhow::Result<()> {
-    let root = std::env::args().nth(1).unwrap_or_else(|| "registry".into());
-    let split = Digits::embedded()?.split();
-    let mut checkpoint = Vec::new();
-    for digit in 0..CLASSES {
-        let start = Instant::now();
-        checkpoint.push(fit_class(digit, &split.training)?);
-        println!("fitted {digit} in {} ms", start.elapsed().as_millis());
-    }
-    let model = Model::from_classes(checkpoint)?;
-    let accuracy = model.accuracy(&split.held_out);
-    println!("accuracy {accuracy:.4} on {} held-out digits", split.held_out.len());
-    ensure!(accuracy >= THRESHOLD, "accuracy {accuracy:.4} is below {THRESHOLD}");
+fn main() -> ExitCode {
+    Main::new(|data| Registry::open(data.join("registry")).map(app)).job(job).main()
+}
 
-    let registry = Registry::open(root)?;
-    let artifact = model.to_json()?;
-    let id = registry.deploy(&artifact)?;
-    let read: Model = serde_json::from_slice(&registry.artifact(&id)?)?;
-    ensure!(registry.current()?.as_ref() == Some(&id) && read == model, "deployed something else");
-    println!("deployed {} ({} bytes)", registry.artifact_path(&id).display(), artifact.len());
+async fn job(job: Job, options: Options) -> Result<(), AnyError> {
+    let spec = ModelSpec { threshold: options.threshold };
+    let run = job.client.start(train_test_deploy, &options.id, spec).or_existing().await?;
+    let deployed = job.follow(&run).await?;
+    let report = &deployed.report;
+    println!("accuracy {:.4} on {} held-out digits", report.accuracy, report.held_out);
+    println!("artifact {}", String::from(deployed.artifact));
+    println!("{}", deployed.message);
     Ok(())
 }

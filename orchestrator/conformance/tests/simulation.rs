@@ -1,5 +1,7 @@
 //! The simulation itself: one seed, one trace; and a small protocol of guards and compare-and-swap under every fault.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

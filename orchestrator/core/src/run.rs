@@ -263,8 +263,7 @@ impl Run {
 
     /// Remembers a start that found this run open and counts as done, without an event of its own.
     pub(crate) fn answer(&mut self, request_id: &RequestId, now: Timestamp) {
-        let answered =
-            CarriedRequest { request_id: request_id.clone(), run_id: self.info.run_id, at: now };
+        let answered = CarriedRequest { request_id: request_id.clone(), run_id: self.info.run_id, at: now };
         self.carried.push(answered);
         self.carried = Self::worth_carrying(std::mem::take(&mut self.carried), now);
     }

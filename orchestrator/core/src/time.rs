@@ -11,6 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
+/// 9999-12-30T22:00:00Z, the last millisecond that jiff makes a time of (its own `MAX` lies 999 later). A time that
+/// cannot be written would be an event that is missing in the log.
+const LAST: i64 = 253_402_207_200_000;
+
 impl Timestamp {
     /// The time `ms` milliseconds after the epoch.
     pub const fn from_millis(ms: i64) -> Self {
@@ -26,7 +30,7 @@ impl Timestamp {
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         let ms = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_add(ms).min(jiff::Timestamp::MAX.as_millisecond()))
+        Self(self.0.saturating_add(ms).min(LAST))
     }
 
     /// How long after `earlier` this is; zero if it is not after it.
@@ -46,8 +50,7 @@ impl Sub for Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // RFC 3339 can write no time outside the calendar.
-        let clamped =
-            self.0.clamp(jiff::Timestamp::MIN.as_millisecond(), jiff::Timestamp::MAX.as_millisecond());
+        let clamped = self.0.clamp(jiff::Timestamp::MIN.as_millisecond(), LAST);
         let time = jiff::Timestamp::from_millisecond(clamped).map_err(|_| fmt::Error)?;
         write!(f, "{time:.3}")
     }
@@ -57,7 +60,7 @@ impl FromStr for Timestamp {
     type Err = jiff::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.parse::<jiff::Timestamp>()?.as_millisecond()))
+        Ok(Self(text.parse::<jiff::Timestamp>()?.as_millisecond().min(LAST)))
     }
 }
 
@@ -103,5 +106,21 @@ pub(crate) mod millis {
         pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
             Ok(Option::<u64>::deserialize(d)?.map(Duration::from_millis))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_can_be_written_and_read_again() {
+        for ms in [i64::MIN, -1, 0, LAST - 1, LAST, LAST + 999, i64::MAX] {
+            let text = Timestamp::from_millis(ms).to_string();
+            assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
+        }
+        let far = Timestamp::from_millis(7).plus(Duration::MAX);
+        assert_eq!((far.as_millis(), far.to_string().as_str()), (LAST, "9999-12-30T22:00:00.000Z"));
+        assert_eq!("9999-12-30T22:00:00.999Z".parse::<Timestamp>().unwrap(), far);
     }
 }

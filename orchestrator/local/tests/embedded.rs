@@ -1,5 +1,7 @@
 //! What only the embedded store has: a folder, a lock, a disk that can be full.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;

@@ -44,7 +44,7 @@ fn describe(
     parameters: &[Parameter],
 ) -> TokenStream {
     let name = wire_name(&function.signature.ident, attributes);
-    let (input, returns) = (input_type(parameters), function.returns());
+    let (input, output) = (input_type(parameters), function.output());
     let queue = attributes.task_queue.as_ref().map(|queue| quote!(const TASK_QUEUE: &'static str = #queue;));
     let (settings, mentioned) = (&attributes.settings, &attributes.mentioned);
     let options = (!settings.is_empty()).then(|| {
@@ -60,7 +60,7 @@ fn describe(
     quote! {
         impl ::millrace::Activity for #marker {
             type Input = #input;
-            type Output = <#returns as ::millrace::__private::Returned>::Ok;
+            type Output = #output;
             const NAME: &'static str = #name;
             #queue
             #options

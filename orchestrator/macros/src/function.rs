@@ -1,7 +1,7 @@
 //! A function as the attributes see it: with or without body, its parameters sorted into roles.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
@@ -86,6 +86,13 @@ impl Function {
             ReturnType::Default => quote!(()),
             ReturnType::Type(_, ty) => ty.to_token_stream(),
         }
+    }
+
+    /// The type of its result; a mistake is shown at the type after `->`.
+    pub(crate) fn output(&self) -> TokenStream {
+        let returns = self.returns();
+        let span = Span::call_site().located_at(returns.span());
+        quote_spanned!(span=> <#returns as ::millrace::__private::Returned>::Ok)
     }
 
     /// The public function: it tags the author's future with `marker`, and is the handle that calls name.

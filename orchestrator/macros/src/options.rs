@@ -77,7 +77,11 @@ impl ActivityAttributes {
         Ok(())
     }
 
-    fn duration(&mut self, meta: &ParseNestedMeta<'_>, set: impl Fn(TokenStream) -> TokenStream) -> syn::Result<()> {
+    fn duration(
+        &mut self,
+        meta: &ParseNestedMeta<'_>,
+        set: impl Fn(TokenStream) -> TokenStream,
+    ) -> syn::Result<()> {
         let ms = value::duration_ms(&text(meta)?)?;
         self.settings.push(set(quote!(::core::time::Duration::from_millis(#ms))));
         Ok(())

@@ -16,8 +16,9 @@ pub(crate) fn duration_ms(text: &LitStr) -> syn::Result<u64> {
         _ => None,
     };
     let ms = factor.and_then(|factor: u64| number.parse::<u64>().ok()?.checked_mul(factor));
-    ms.filter(|ms| *ms > 0)
-        .ok_or_else(|| Error::new(text.span(), "expected a duration such as \"500ms\", \"30s\", \"10m\", \"5h\" or \"2d\""))
+    ms.filter(|ms| *ms > 0).ok_or_else(|| {
+        Error::new(text.span(), "expected a duration such as \"500ms\", \"30s\", \"10m\", \"5h\" or \"2d\"")
+    })
 }
 
 /// A name that the engine will accept: `longest` bytes of letters, digits and `extra`.
@@ -48,7 +49,8 @@ mod tests {
     fn durations_are_a_number_and_a_unit() {
         let good = ["500ms", "30s", "10m", "5h", "2d"].map(ms);
         assert_eq!(good, [500, 30_000, 600_000, 18_000_000, 172_800_000].map(Some));
-        let bad = ["", "5", "h", "5 h", "-5h", "5w", "0s", "1.5h", "99999999999999999999h", "999999999999999999d"];
+        let bad =
+            ["", "5", "h", "5 h", "-5h", "5w", "0s", "1.5h", "99999999999999999999h", "999999999999999999d"];
         assert_eq!(bad.map(ms), [None; 10]);
     }
 }

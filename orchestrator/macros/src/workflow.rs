@@ -81,7 +81,7 @@ fn implementation(
     accepts: &[TypePath],
     parameters: &[Parameter],
 ) -> TokenStream {
-    let (name, returns) = (&function.signature.ident, function.returns());
+    let (name, output) = (&function.signature.ident, function.output());
     let (input, pattern) = (input_type(parameters), input_pattern(parameters));
     let arguments = parameters.iter().map(|p| match (p.role, &p.name) {
         (Role::Context, _) => quote!(__context),
@@ -90,7 +90,7 @@ fn implementation(
     quote! {
         impl ::millrace::Workflow for #marker {
             type Input = #input;
-            type Output = <#returns as ::millrace::__private::Returned>::Ok;
+            type Output = #output;
             const NAME: &'static str = #wire;
             const ACCEPTS: &'static [&'static str] = &[#(<#accepts as ::millrace::Signal>::NAME),*];
             fn run(

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use millrace_core::{ApplicationFailure, Blocked, Coroutine, Fault, Payload, RunInfo, TaskQueue, WorkflowCode};
+use millrace_core::{
+    ApplicationFailure, Blocked, Coroutine, Fault, Payload, RunInfo, TaskQueue, WorkflowCode,
+};
 use millrace_engine::{ActivityCode, Attempt};
 
 use crate::host::{Code, Host};
@@ -160,7 +162,10 @@ fn unknown(name: &str, known: &[String]) -> Fault {
     Fault::Application(ApplicationFailure::new("UnknownActivity", message))
 }
 
-fn run<A: ActivityBody>(context: ActivityContext, input: &Payload) -> BoxFuture<'static, Result<Payload, Fault>> {
+fn run<A: ActivityBody>(
+    context: ActivityContext,
+    input: &Payload,
+) -> BoxFuture<'static, Result<Payload, Fault>> {
     match input.read::<A::Input>() {
         Ok(input) => {
             let running = A::call(context, input);

@@ -65,7 +65,11 @@ impl WorkflowContext {
 
     /// Runs futures, at most `limit` at a time (at least one), and gives their results in the futures' order. The
     /// iterator is asked for a future only when there is room for it.
-    pub async fn join_all_bounded<F: Future>(&self, limit: usize, futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    pub async fn join_all_bounded<F: Future>(
+        &self,
+        limit: usize,
+        futures: impl IntoIterator<Item = F>,
+    ) -> Vec<F::Output> {
         let numbered = futures.into_iter().enumerate().map(|(i, future)| async move { (i, future.await) });
         let mut results: Vec<_> = stream::iter(numbered).buffer_unordered(limit.max(1)).collect().await;
         results.sort_by_key(|(i, _)| *i);

@@ -127,7 +127,9 @@ fn fault_of<E: Into<AnyError> + 'static>(error: E) -> Fault {
     let name = short_name(type_name::<E>());
     let mut slot = Some(error);
     // anyhow hides the types below it from `downcast` once it is boxed, so it is asked first.
-    if let Some(error) = (&mut slot as &mut dyn Any).downcast_mut::<Option<anyhow::Error>>().and_then(Option::take) {
+    if let Some(error) =
+        (&mut slot as &mut dyn Any).downcast_mut::<Option<anyhow::Error>>().and_then(Option::take)
+    {
         let ours = error.chain().find_map(ours);
         return ours.unwrap_or_else(|| application(name, error.as_ref()));
     }

@@ -53,6 +53,7 @@ mod http;
 mod retry;
 mod shared;
 mod state_cell;
+pub mod verbs;
 mod workflow;
 
 pub use activity::{Activity, ActivityBody, ActivityRef};
@@ -73,6 +74,7 @@ pub use millrace_macros::{Signal, activity, workflow};
 pub use retry::Retry;
 pub use shared::Shared;
 pub use state_cell::{StateCell, Until};
+pub use verbs::{Job, Main};
 pub use workflow::{AcceptedBy, Signal, Workflow, WorkflowRef};
 
 /// What a file with workflows and activities imports.

@@ -125,8 +125,7 @@ fn absurd_counts_do_not_overflow() {
 fn final_failures_are_not_retried() {
     let declined = Fault::Application(ApplicationFailure::new("Declined", "x").non_retryable());
     let late = Fault::TimedOut { kind: TimeoutKind::ScheduleToStart, cause: None };
-    let listed =
-        RetryPolicy { non_retryable_error_types: vec!["Boom".into()], ..RetryPolicy::default() };
+    let listed = RetryPolicy { non_retryable_error_types: vec!["Boom".into()], ..RetryPolicy::default() };
     let cases = [
         (RetryPolicy::default(), declined, "(attempts: 1): Declined: x"),
         (RetryPolicy::default(), late, "(attempts: 1): timed out (schedule-to-start)"),
@@ -253,7 +252,10 @@ fn an_overdue_leased_attempt_is_told_to_stop() {
 fn a_canceled_activity_is_closed_and_its_leased_attempt_told() {
     let mut world = World::started([
         (On::Started, [schedule_with(1, "a", exclusive()), schedule(2, "b")].into()),
-        (On::Signal("stop"), [millrace_core::Command::CancelActivity(1), millrace_core::Command::CancelActivity(2)].into()),
+        (
+            On::Signal("stop"),
+            [millrace_core::Command::CancelActivity(1), millrace_core::Command::CancelActivity(2)].into(),
+        ),
     ]);
     world.expect(
         [signal("s1", "stop")],
@@ -276,7 +278,8 @@ fn g4_a_retry_that_its_own_turn_made_void_is_not_pending() {
         (On::Started, [schedule(1, "a")].into()),
         (On::Signal("stop"), [millrace_core::Command::CancelActivity(1)].into()),
     ];
-    let mut world = World::started([(On::Started, [schedule(1, "a")].into()), (On::Signal("stop"), panics("bug"))]);
+    let mut world =
+        World::started([(On::Started, [schedule(1, "a")].into()), (On::Signal("stop"), panics("bug"))]);
     world.turn(&[signal("s1", "stop")]);
     world.deploy("b2", script);
     world.expect(
@@ -287,11 +290,9 @@ fn g4_a_retry_that_its_own_turn_made_void_is_not_pending() {
 
 #[test]
 fn g4_a_retry_of_a_run_that_its_own_turn_closed_is_not_pending() {
-    let script = [
-        (On::Started, [schedule(1, "a")].into()),
-        (On::Signal("stop"), [complete("null")].into()),
-    ];
-    let mut world = World::started([(On::Started, [schedule(1, "a")].into()), (On::Signal("stop"), panics("bug"))]);
+    let script = [(On::Started, [schedule(1, "a")].into()), (On::Signal("stop"), [complete("null")].into())];
+    let mut world =
+        World::started([(On::Started, [schedule(1, "a")].into()), (On::Signal("stop"), panics("bug"))]);
     world.turn(&[signal("s1", "stop")]);
     world.deploy("b2", script);
     world.expect(

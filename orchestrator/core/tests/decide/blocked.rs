@@ -30,10 +30,7 @@ fn fix(world: &mut World) {
 
 #[test]
 fn g9_a_panic_blocks_with_its_fact_absorbed_and_a_wake_armed() {
-    buggy().expect(
-        [signal("s1", "go")],
-        ["SignalReceived go 1", "RunBlocked panic bug", WAKE, "= Absorbed"],
-    );
+    buggy().expect([signal("s1", "go")], ["SignalReceived go 1", "RunBlocked panic bug", WAKE, "= Absorbed"]);
 }
 
 #[test]
@@ -67,7 +64,10 @@ fn g9_an_unknown_workflow_is_blocked_at_its_start_and_listed() {
     let unknown = Start { workflow: WorkflowType::new("V").unwrap(), ..start("start") };
     let lines = world.lines(&[incoming(Message::Start(Box::new(unknown)))]);
     assert_eq!(lines[0], "RunStarted");
-    assert!(lines[1].starts_with("RunBlocked no workflow `V` is registered here (registered: W)"), "{lines:?}");
+    assert!(
+        lines[1].starts_with("RunBlocked no workflow `V` is registered here (registered: W)"),
+        "{lines:?}"
+    );
     assert_eq!(lines[2..], ["→ index open [r:start]", "→ wake 1 at 900.0s [r:start]", "= Absorbed"]);
 }
 
@@ -276,11 +276,14 @@ fn g9_commands_that_were_recorded_before_a_block_are_not_recorded_twice() {
     ]);
     // The first message's commands stand, the second blocks.
     world.turn(&[signal("s1", "one"), signal("s2", "go")]);
-    world.deploy("b2", [
-        (On::Started, [schedule(1, "a")].into()),
-        (On::Signal("one"), [schedule(2, "b")].into()),
-        (On::Signal("go"), [schedule(3, "c")].into()),
-    ]);
+    world.deploy(
+        "b2",
+        [
+            (On::Started, [schedule(1, "a")].into()),
+            (On::Signal("one"), [schedule(2, "b")].into()),
+            (On::Signal("go"), [schedule(3, "c")].into()),
+        ],
+    );
     world.expect(
         [resume("r")],
         ["ResumeRequested", "ActivityScheduled 3 c", "→ task 3#1 at 0.0s [r:r]", "= Absorbed"],

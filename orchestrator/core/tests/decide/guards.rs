@@ -88,7 +88,8 @@ fn g4_a_closed_run_keeps_only_the_effects_that_outlive_it() {
 
 #[test]
 fn g4_every_kind_of_message_can_guard_and_is_known_again() {
-    let script = || [(On::Started, [schedule(1, "a"), schedule_with(2, "b", within(60)), sleep(1, 5)].into())];
+    let script =
+        || [(On::Started, [schedule(1, "a"), schedule_with(2, "b", within(60)), sleep(1, 5)].into())];
     for (message, guard) in [
         (signal("x", "a"), "r:x"),
         (cancel("x"), "r:x"),
@@ -126,7 +127,10 @@ fn g7_g4_a_message_of_an_earlier_run_is_sent_to_that_run() {
     }
     // What the archive of that run still has to do for a guard is its closed-index entry.
     let guard = "r:s1".parse().unwrap();
-    assert_eq!(replaced.effects_guarded_by(&guard).map(show_effect).collect::<Vec<_>>(), ["→ index closed [r:s1]"]);
+    assert_eq!(
+        replaced.effects_guarded_by(&guard).map(show_effect).collect::<Vec<_>>(),
+        ["→ index closed [r:s1]"]
+    );
 }
 
 #[test]

@@ -20,10 +20,8 @@ fn published_state_is_committed_though_no_command_follows() {
 
 #[test]
 fn published_state_survives_a_block() {
-    let mut world = World::started([
-        (On::Started, Do::Publish("1", vec![])),
-        (On::Signal("bug"), panics("bug")),
-    ]);
+    let mut world =
+        World::started([(On::Started, Do::Publish("1", vec![])), (On::Signal("bug"), panics("bug"))]);
     world.turn(&[signal("s1", "bug")]);
     assert_eq!(world.run().published.as_ref().map(|p| p.as_str()), Some("1"));
 }

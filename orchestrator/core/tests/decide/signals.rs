@@ -26,10 +26,7 @@ fn g8_the_code_is_resumed_after_every_single_signal_in_order() {
 #[test]
 fn g2_a_signal_counts_once() {
     let mut world = World::started([]);
-    world.expect(
-        [signal("s1", "a"), signal("s1", "a")],
-        ["SignalReceived a 1", "= Absorbed", "= Repeated"],
-    );
+    world.expect([signal("s1", "a"), signal("s1", "a")], ["SignalReceived a 1", "= Absorbed", "= Repeated"]);
     world.expect([signal("s1", "a")], ["= Repeated"]);
     world.expect([signal("s2", "a")], ["SignalReceived a 1", "= Absorbed"]);
 }

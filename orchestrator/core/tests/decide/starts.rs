@@ -107,10 +107,7 @@ fn id_conflict_terminate_existing_closes_then_replaces() {
     let mut world = open();
     let first = world.run().info.run_id;
     let again = || start_if("again", AllowDuplicate, TerminateExisting);
-    world.expect(
-        [again()],
-        ["RunTerminated replaced by a new run", "→ index closed [r:again]", "= Again"],
-    );
+    world.expect([again()], ["RunTerminated replaced by a new run", "→ index closed [r:again]", "= Again"]);
     world.entropy += 1;
     let decision = world.turn(&[again()]);
     let replaced = decision.replaces.expect("the closed run");
@@ -159,7 +156,10 @@ fn g10_what_follows_a_start_that_replaces_is_for_the_new_run() {
     world.entropy += 1;
     let [s9, again, _] = batch();
     let lines = world.lines(&[s9, again]);
-    assert_eq!(lines[..4], ["RunStarted", "ActivityScheduled 1 a", "SignalReceived end 1", "RunCompleted null"]);
+    assert_eq!(
+        lines[..4],
+        ["RunStarted", "ActivityScheduled 1 a", "SignalReceived end 1", "RunCompleted null"]
+    );
 }
 
 #[test]

@@ -32,9 +32,10 @@ fn code_may_ignore_a_cancel() {
 
 #[test]
 fn g9_terminate_closes_by_force() {
-    let mut world = World::started([
-        (On::Started, [schedule(1, "a"), schedule_with(2, "b", exclusive()), sleep(1, 60)].into()),
-    ]);
+    let mut world = World::started([(
+        On::Started,
+        [schedule(1, "a"), schedule_with(2, "b", exclusive()), sleep(1, 60)].into(),
+    )]);
     world.expect(
         [terminate("t1")],
         [

@@ -93,12 +93,7 @@ fn a_run_that_passes_its_limit_is_closed_without_its_code() {
     world.now = 60.0;
     world.expect(
         [wake(1)],
-        [
-            "RunTimedOut 60s",
-            "→ cancel 1: the run is timed_out [w:1]",
-            "→ index closed [w:1]",
-            "= Absorbed",
-        ],
+        ["RunTimedOut 60s", "→ cancel 1: the run is timed_out [w:1]", "→ index closed [w:1]", "= Absorbed"],
     );
     world.expect([wake(1)], ["= Repeated"]);
 }

@@ -34,7 +34,9 @@ pub enum On {
 impl On {
     fn matches(&self, kind: &EventKind) -> bool {
         match (self, kind) {
-            (Self::Started, EventKind::RunStarted(_)) | (Self::Canceled, EventKind::CancelRequested(_)) => true,
+            (Self::Started, EventKind::RunStarted(_)) | (Self::Canceled, EventKind::CancelRequested(_)) => {
+                true
+            }
             (Self::Completed(id), EventKind::ActivityCompleted(e)) => *id == e.activity_id,
             (Self::Failed(id), EventKind::ActivityFailed(e)) => *id == e.activity_id,
             (Self::Fired(id), EventKind::TimerFired(e)) => *id == e.timer_id,
@@ -118,15 +120,7 @@ impl World {
 
     pub fn with(code: impl WorkflowCode + 'static) -> Self {
         let id = WorkflowId::new("w-1").unwrap();
-        Self {
-            code: Box::new(code),
-            live: None,
-            history: vec![],
-            now: 0.0,
-            build: "b1",
-            entropy: 7,
-            id,
-        }
+        Self { code: Box::new(code), live: None, history: vec![], now: 0.0, build: "b1", entropy: 7, id }
     }
 
     /// A world whose run was started at [`T0`] by the request `start`.
@@ -346,10 +340,7 @@ pub fn exclusive() -> ActivityOptions {
 }
 
 pub fn within(seconds: u64) -> ActivityOptions {
-    ActivityOptions {
-        schedule_to_close: Some(Duration::from_secs(seconds)),
-        ..ActivityOptions::default()
-    }
+    ActivityOptions { schedule_to_close: Some(Duration::from_secs(seconds)), ..ActivityOptions::default() }
 }
 
 pub fn sleep(timer_id: u64, seconds: u64) -> Command {

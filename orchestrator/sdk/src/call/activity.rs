@@ -160,7 +160,9 @@ impl<A: Activity> ActivityCall<A> {
             }
             Ended::Failed(failure) => Poll::Ready(Err(*failure)),
             Ended::Canceled(Canceled { reason }) => Poll::Ready(Err(unsent::<A>(Fault::Canceled { reason }))),
-            Ended::Fired => self.stop(Blocked::BadInput { message: format!("activity {} fired", self.call.number) }),
+            Ended::Fired => {
+                self.stop(Blocked::BadInput { message: format!("activity {} fired", self.call.number) })
+            }
         }
     }
 
@@ -177,7 +179,9 @@ impl<A: Activity> Future for ActivityCall<A> {
         let number = self.call.number;
         let ended = match self.request.take() {
             None => self.call.poll(cx),
-            Some(Ok(asked)) => self.call.start(cx, asked.command(number, A::NAME), Command::CancelActivity(number)),
+            Some(Ok(asked)) => {
+                self.call.start(cx, asked.command(number, A::NAME), Command::CancelActivity(number))
+            }
             Some(Err(failure)) => {
                 self.call.finish();
                 return Poll::Ready(Err(unsent::<A>(Fault::Application(failure))));

@@ -26,13 +26,21 @@ pub(crate) use numbered::Numbered;
 
 /// Reads a recorded value; `what` says in whose place it stands. The path to the bad field is looked for only when
 /// there is one.
-pub(crate) fn read<T: DeserializeOwned>(payload: &Payload, what: impl FnOnce() -> String) -> Result<T, Blocked> {
+pub(crate) fn read<T: DeserializeOwned>(
+    payload: &Payload,
+    what: impl FnOnce() -> String,
+) -> Result<T, Blocked> {
     payload.read().map_err(|error| Blocked::BadInput { message: unreadable::<T>(payload, &what(), &error) })
 }
 
 /// What is wrong with a value that cannot be read as `T`.
-pub(crate) fn unreadable<T: DeserializeOwned>(payload: &Payload, what: &str, error: &serde_json::Error) -> String {
-    let located = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(payload.as_str()));
+pub(crate) fn unreadable<T: DeserializeOwned>(
+    payload: &Payload,
+    what: &str,
+    error: &serde_json::Error,
+) -> String {
+    let located =
+        serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(payload.as_str()));
     let field = located.err().map(|error| error.path().to_string()).filter(|path| path != ".");
     let field = field.map(|path| format!("field `{path}`: ")).unwrap_or_default();
     format!("{what} is not a `{}`: {field}{error}", std::any::type_name::<T>())

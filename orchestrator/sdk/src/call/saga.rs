@@ -48,7 +48,9 @@ impl Saga {
 
 fn add_cause(fault: &mut Fault, cause: String) {
     match fault {
-        Fault::Application(failure) | Fault::TimedOut { cause: Some(failure), .. } => failure.causes.push(cause),
+        Fault::Application(failure) | Fault::TimedOut { cause: Some(failure), .. } => {
+            failure.causes.push(cause)
+        }
         Fault::Canceled { reason } | Fault::Terminated { reason } => {
             reason.push_str("; ");
             reason.push_str(&cause);

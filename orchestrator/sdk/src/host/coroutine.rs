@@ -80,7 +80,10 @@ impl Host {
             }
             polls += 1;
             if polls == MOST_POLLS {
-                return Err(Blocked::Foreign { on: "a future that wakes itself without an end".into(), at: None });
+                return Err(Blocked::Foreign {
+                    on: "a future that wakes itself without an end".into(),
+                    at: None,
+                });
             }
         }
         if polls > 0 && !self.journal.waits() && !self.journal.is_blocked() {
@@ -95,7 +98,9 @@ impl Host {
     fn end(&self, result: Result<Payload, WorkflowError>) -> Command {
         match (result, self.journal.canceled(false)) {
             (Ok(result), _) => Command::CompleteRun(result),
-            (Err(WorkflowError::Failed(Fault::Canceled { .. })), Some(request)) => Command::CancelRun(request.reason),
+            (Err(WorkflowError::Failed(Fault::Canceled { .. })), Some(request)) => {
+                Command::CancelRun(request.reason)
+            }
             (Err(WorkflowError::Failed(fault)), _) => Command::FailRun(fault),
         }
     }

@@ -29,7 +29,10 @@ fn ignore(_: *const ()) {}
 /// Polls once more, to see which future keeps the waker.
 pub(super) fn find(poll: impl FnOnce(&Waker)) -> Blocked {
     CLONED.set(None);
-    #[allow(unsafe_code, reason = "only a raw waker can tell that it is cloned; its functions never use the pointer")]
+    #[allow(
+        unsafe_code,
+        reason = "only a raw waker can tell that it is cloned; its functions never use the pointer"
+    )]
     // SAFETY: the functions of the table are safe for any pointer, and are thread-safe.
     let waker = unsafe { Waker::new(ptr::null(), &TRACING) };
     poll(&waker);
@@ -69,7 +72,8 @@ fn frames(trace: &str) -> Vec<Frame<'_>> {
 fn waiting(trace: &str) -> (Option<String>, Option<String>) {
     let frames = frames(trace);
     let cloned = frames.iter().rposition(|f| f.symbol.contains("Waker as core::clone::Clone>::clone"));
-    let cloned = cloned.or_else(|| frames.iter().position(|f| f.symbol.contains("millrace::host::foreign::clone")));
+    let cloned =
+        cloned.or_else(|| frames.iter().position(|f| f.symbol.contains("millrace::host::foreign::clone")));
     let below = frames.get(cloned.map_or(0, |i| i + 1)..).unwrap_or_default();
     let author = below.iter().position(Frame::is_authors);
     let on = below.iter().take(author.unwrap_or(below.len())).rev().find_map(|frame| polled(frame.symbol));

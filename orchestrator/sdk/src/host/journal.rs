@@ -4,34 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use millrace_core::{ActivityFailure, Blocked, Command, Event, EventKind, Payload, RunInfo, Timestamp};
+use millrace_core::{Blocked, Command, Event, EventKind, RunInfo, Timestamp};
 
+use super::calls::{Calls, Ended};
 use super::random::Random;
 use super::signals::{Inbox, Publisher};
 use crate::Canceled;
-
-/// How a numbered call ended.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    Completed(Payload),
-    Failed(Box<ActivityFailure>),
-    Fired,
-    Canceled(Canceled),
-}
-
-/// A call that has been issued and whose future is alive.
-struct Pending {
-    shielded: bool,
-    /// In which resumption it was issued: until that ends, its command can still be taken back.
-    issued_in: u64,
-    cancel: Command,
-    state: State,
-}
-
-enum State {
-    Waiting(Waker),
-    Ended(Ended),
-}
 
 /// What a wait without a number waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,10 +39,8 @@ pub(crate) struct Journal {
 pub(super) struct Inner {
     next_number: u64,
     next_wait: u64,
-    pending: BTreeMap<u64, Pending>,
+    calls: Calls,
     waits: BTreeMap<u64, Wait>,
-    commands: Vec<(u64, Command)>,
-    resumptions: u64,
     now: Timestamp,
     random: Random,
     canceled: Option<Canceled>,
@@ -79,10 +55,8 @@ impl Journal {
         let inner = Inner {
             next_number: 1,
             next_wait: 1,
-            pending: BTreeMap::new(),
+            calls: Calls::default(),
             waits: BTreeMap::new(),
-            commands: Vec::new(),
-            resumptions: 0,
             now: info.started_at,
             random: Random::of(info.run_id),
             canceled: None,
@@ -118,7 +92,9 @@ impl Journal {
     pub(crate) fn expect_accepted(&self, name: &str) {
         if !self.accepts.contains(&name) {
             let workflow = &self.info.workflow;
-            panic!("workflow `{workflow}` reads the signal `{name}`, which its `#[workflow(accepts(..))]` does not list")
+            panic!(
+                "workflow `{workflow}` reads the signal `{name}`, which its `#[workflow(accepts(..))]` does not list"
+            )
         }
     }
 
@@ -142,48 +118,32 @@ impl Journal {
     }
 
     /// Issues a call's command; the call then waits for its end.
-    pub(crate) fn issue(&self, number: u64, command: Command, cancel: Command, shielded: bool, waker: Waker) {
-        let mut inner = self.lock();
-        let pending = Pending { shielded, issued_in: inner.resumptions, cancel, state: State::Waiting(waker) };
-        inner.commands.push((number, command));
-        inner.pending.insert(number, pending);
+    pub(crate) fn issue(&self, number: u64, start: Command, cancel: Command, shielded: bool, waker: Waker) {
+        self.lock().calls.issue(number, start, cancel, shielded, waker);
     }
 
     /// How the call ended, once; until then `waker` is woken at its end.
     pub(crate) fn ended(&self, number: u64, waker: &Waker) -> Option<Ended> {
         let mut inner = self.lock();
-        match &inner.pending.get(&number)?.state {
-            State::Waiting(known) if known.will_wake(waker) => None,
-            State::Waiting(_) => {
-                drop(inner);
-                self.rewait(number, waker.clone());
-                None
-            }
-            State::Ended(_) => match inner.pending.remove(&number)?.state {
-                State::Ended(ended) => Some(ended),
-                State::Waiting(_) => None,
-            },
+        if let Some(ended) = inner.calls.take_ended(number) {
+            return Some(ended);
         }
+        let renews = inner.calls.wakes_another(number, waker);
+        drop(inner);
+        if renews {
+            let waker = waker.clone();
+            let old = self.lock().calls.rewake(number, waker);
+            drop(old);
+        }
+        None
     }
 
-    fn rewait(&self, number: u64, waker: Waker) {
-        let _old = self.lock().pending.get_mut(&number).map(|pending| match &mut pending.state {
-            State::Waiting(known) => Some(std::mem::replace(known, waker)),
-            State::Ended(_) => None,
-        });
-    }
-
-    /// The future of an issued call was dropped: if the call has not ended, it is canceled.
+    /// The future of an issued call was dropped.
     pub(crate) fn abandon(&self, number: u64) {
         let mut inner = self.lock();
-        if inner.dropping {
-            return;
-        }
-        let dropped = inner.pending.remove(&number);
-        if let Some(Pending { state: State::Waiting(_), issued_in, cancel, .. }) = &dropped {
-            inner.cancel(number, *issued_in, cancel.clone());
-        }
+        let dropped = if inner.dropping { None } else { inner.calls.abandon(number) };
         drop(inner);
+        drop(dropped);
     }
 
     /// Registers a wait, or renews its waker; returns its key.
@@ -208,14 +168,15 @@ impl Journal {
 
     /// Wakes those who wait for this, in the order in which they began to.
     pub(crate) fn wake(&self, on: WaitFor) {
-        let wakers: Vec<Waker> = self.lock().waits.values().filter(|w| w.on == on).map(|w| w.waker.clone()).collect();
+        let wakers: Vec<Waker> =
+            self.lock().waits.values().filter(|w| w.on == on).map(|w| w.waker.clone()).collect();
         wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Whether the code waits for anything that the history can bring.
     pub(super) fn waits(&self) -> bool {
         let inner = self.lock();
-        !inner.waits.is_empty() || inner.pending.values().any(|p| matches!(p.state, State::Waiting(_)))
+        !inner.waits.is_empty() || inner.calls.wait()
     }
 
     pub(super) fn is_blocked(&self) -> bool {
@@ -226,14 +187,16 @@ impl Journal {
     pub(super) fn apply(&self, event: &Event) -> Result<(), Blocked> {
         let mut inner = self.lock();
         inner.now = event.t;
-        inner.resumptions += 1;
+        inner.calls.resume();
         let wakers = match &event.kind {
-            EventKind::ActivityCompleted(e) => inner.end(e.activity_id, || Ended::Completed(e.result.clone())),
-            EventKind::ActivityFailed(e) => {
-                inner.end(e.activity_id, || Ended::Failed(Box::new(e.failure.clone())))
+            EventKind::ActivityCompleted(e) => {
+                inner.calls.end(e.activity_id, || Ended::Completed(e.result.clone()))
             }
-            EventKind::TimerFired(e) => inner.end(e.timer_id, || Ended::Fired),
-            EventKind::CancelRequested(e) => inner.cancel_all(Canceled { reason: e.reason.clone() }),
+            EventKind::ActivityFailed(e) => {
+                inner.calls.end(e.activity_id, || Ended::Failed(Box::new(e.failure.clone())))
+            }
+            EventKind::TimerFired(e) => inner.calls.end(e.timer_id, || Ended::Fired),
+            EventKind::CancelRequested(e) => inner.cancel(Canceled { reason: e.reason.clone() }),
             EventKind::SignalReceived(e) => {
                 drop(inner);
                 return self.signal(&e.name, &e.input);
@@ -251,10 +214,7 @@ impl Journal {
         if let Some(reason) = inner.blocked.take() {
             return Err(reason);
         }
-        let mut commands = std::mem::take(&mut inner.commands);
-        drop(inner);
-        commands.sort_by_key(|(number, _)| *number);
-        Ok(commands.into_iter().map(|(_, command)| command).collect())
+        Ok(inner.calls.take_commands())
     }
 
     /// From here on, dropped calls cancel nothing: the host lets go of the run. What could hold the run in a circle
@@ -269,45 +229,14 @@ impl Journal {
 }
 
 impl Inner {
-    fn end(&mut self, number: u64, ended: impl FnOnce() -> Ended) -> Vec<Waker> {
-        // A run that was blocked records the ends of calls that its code has since abandoned.
-        let Some(pending) = self.pending.get_mut(&number) else { return Vec::new() };
-        match std::mem::replace(&mut pending.state, State::Ended(ended())) {
-            State::Waiting(waker) => vec![waker],
-            already => {
-                pending.state = already;
-                Vec::new()
-            }
-        }
-    }
-
-    fn cancel(&mut self, number: u64, issued_in: u64, command: Command) {
-        let unsent = (issued_in == self.resumptions)
-            .then(|| self.commands.iter().rposition(|(n, _)| *n == number))
-            .flatten();
-        match unsent {
-            Some(i) => drop(self.commands.swap_remove(i)),
-            None => self.commands.push((number, command)),
-        }
-    }
-
-    /// The first request counts.
-    fn cancel_all(&mut self, canceled: Canceled) -> Vec<Waker> {
+    /// Cancels what is in reach; the first request counts.
+    fn cancel(&mut self, canceled: Canceled) -> Vec<Waker> {
         if self.canceled.is_some() {
             return Vec::new();
         }
-        self.canceled = Some(canceled.clone());
-        let mut wakers = Vec::new();
-        for (number, pending) in self.pending.iter_mut().filter(|(_, pending)| !pending.shielded) {
-            if let State::Waiting(_) = pending.state {
-                self.commands.push((*number, pending.cancel.clone()));
-                let ended = State::Ended(Ended::Canceled(canceled.clone()));
-                if let State::Waiting(waker) = std::mem::replace(&mut pending.state, ended) {
-                    wakers.push(waker);
-                }
-            }
-        }
+        let mut wakers = self.calls.cancel_all(&canceled);
         wakers.extend(self.waits.values().filter(|wait| !wait.shielded).map(|wait| wait.waker.clone()));
+        self.canceled = Some(canceled);
         wakers
     }
 }

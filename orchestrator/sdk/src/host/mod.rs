@@ -1,10 +1,11 @@
 //! The Rust host: drives a workflow's future over the replay machine's events.
 //!
 //! - [`coroutine`]: the future and its turns.
-//! - [`journal`]: what the contexts and calls of one run share: numbers, commands, waits, signals.
+//! - [`journal`]: what the contexts and calls of one run share; [`calls`]: those that have a number; [`signals`].
 //! - [`sandbox`]: where user code is polled: no tokio drivers, panics caught, silent in replay.
 //! - [`foreign`]: finds out what a workflow waits on that is not ours.
 
+mod calls;
 mod coroutine;
 mod foreign;
 mod journal;
@@ -13,5 +14,6 @@ mod sandbox;
 mod signals;
 mod waker;
 
+pub(crate) use calls::Ended;
 pub(crate) use coroutine::{Code, Host};
-pub(crate) use journal::{Ended, Journal, WaitFor};
+pub(crate) use journal::{Journal, WaitFor};

@@ -50,7 +50,9 @@ impl Journal {
         drop(inner);
         match known {
             Some(name) => self.wake(WaitFor::Signal(name)),
-            None => tracing::warn!(workflow = %self.info.workflow, signal = name, "a signal that nobody will read"),
+            None => {
+                tracing::warn!(workflow = %self.info.workflow, signal = name, "a signal that nobody will read")
+            }
         }
         Ok(())
     }
@@ -96,7 +98,8 @@ impl Journal {
         match Payload::of(value) {
             Ok(value) => self.show(Publisher::Value(value)),
             Err(error) => {
-                let message = format!("the published `{}` has no JSON form: {error}", std::any::type_name::<T>());
+                let message =
+                    format!("the published `{}` has no JSON form: {error}", std::any::type_name::<T>());
                 self.block(Blocked::BadInput { message });
             }
         }
@@ -116,10 +119,13 @@ impl Journal {
     pub(super) fn published(&self) -> Option<Payload> {
         let show = match &self.lock().publisher {
             Publisher::Nothing => return None,
-            Publisher::Value(value) | Publisher::Cell { read: Some(value), .. } => return Some(value.clone()),
+            Publisher::Value(value) | Publisher::Cell { read: Some(value), .. } => {
+                return Some(value.clone());
+            }
             Publisher::Cell { show, .. } => show.clone(),
         };
-        let shown = show().inspect_err(|error| tracing::error!(%error, "the published state has no JSON form")).ok();
+        let shown =
+            show().inspect_err(|error| tracing::error!(%error, "the published state has no JSON form")).ok();
         if let Publisher::Cell { read, .. } = &mut self.lock().publisher {
             read.clone_from(&shown);
         }

@@ -41,8 +41,12 @@ impl Failure {
         if let Some(error) = error.downcast_ref::<RunError>() {
             return error.clone().into();
         }
-        let causes = std::iter::successors(error.source(), |cause| cause.source());
-        Self::engine(causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}")))
+        let (mut text, mut cause) = (error.to_string(), error.source());
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        Self::engine(text)
     }
 
     /// Tells the person and the shell.

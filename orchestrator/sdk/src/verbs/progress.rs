@@ -92,7 +92,7 @@ fn stands(run: &Description) -> String {
         text.push_str(if i == 0 { ": " } else { ", " });
         text.push_str(&format!("{} (attempt {})", activity.activity, activity.attempt));
         if let Some(fault) = &activity.last_failure {
-            text.push_str(&format!(" after {fault:.120}"));
+            text.extend(format!(" after {fault}").chars().take(120));
         }
     }
     let more = activities.count();

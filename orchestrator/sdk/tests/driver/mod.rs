@@ -10,8 +10,8 @@ use std::time::Duration;
 use attempt::{Beats, Inline};
 use millrace::{Activity, ActivityRef, App, Blocked, Fault, Signal, Timestamp, Workflow, WorkflowRef};
 use millrace_core::{
-    ActivityOutcome, Effect, Event, EventKind, IdConflict, IdReuse, Incoming, Live, Message, OutcomeResult, Payload,
-    Replay, RequestId, Start, Task, Turn, Verdict, WorkflowCode, WorkflowId, decide,
+    ActivityOutcome, Effect, Event, EventKind, IdConflict, IdReuse, Incoming, Live, Message, OutcomeResult,
+    Payload, Replay, RequestId, Start, Task, Turn, Verdict, WorkflowCode, WorkflowId, decide,
 };
 use millrace_engine::ActivityCode;
 
@@ -71,7 +71,8 @@ impl World {
         _activity: F,
         f: impl Fn(<F::Activity as Activity>::Input) -> Result<<F::Activity as Activity>::Output, Fault> + 'static,
     ) -> Self {
-        let mock = move |input: &Payload| f(input.read().unwrap()).map(|output| Payload::of(&output).unwrap());
+        let mock =
+            move |input: &Payload| f(input.read().unwrap()).map(|output| Payload::of(&output).unwrap());
         self.mocks.insert(F::Activity::NAME, Box::new(mock));
         self
     }
@@ -81,7 +82,11 @@ impl World {
         self.mocks.insert(name, Box::new(f));
     }
 
-    pub fn start<M, F: WorkflowRef<M>>(&mut self, _workflow: F, input: <F::Workflow as Workflow>::Input) -> &mut Self {
+    pub fn start<M, F: WorkflowRef<M>>(
+        &mut self,
+        _workflow: F,
+        input: <F::Workflow as Workflow>::Input,
+    ) -> &mut Self {
         self.start_raw(F::Workflow::NAME, Payload::of(&input).unwrap())
     }
 
@@ -154,7 +159,11 @@ impl World {
     /// The inputs of an activity's attempts.
     pub fn inputs<M, F: ActivityRef<M>>(&self, _activity: F) -> Vec<<F::Activity as Activity>::Input> {
         let name = F::Activity::NAME;
-        self.calls.iter().filter(|(called, _)| called == name).map(|(_, input)| input.read().unwrap()).collect()
+        self.calls
+            .iter()
+            .filter(|(called, _)| called == name)
+            .map(|(_, input)| input.read().unwrap())
+            .collect()
     }
 
     /// The kinds of the history's events.
@@ -211,7 +220,9 @@ impl World {
     fn perform(&self, task: Task) -> Result<Payload, Fault> {
         match self.mocks.get(task.activity.as_str()) {
             Some(mock) => mock(&task.input),
-            None => futures::executor::block_on(self.activities.run(Arc::new(Inline::new(task, &self.beats)))),
+            None => {
+                futures::executor::block_on(self.activities.run(Arc::new(Inline::new(task, &self.beats))))
+            }
         }
     }
 
@@ -232,7 +243,8 @@ impl World {
         for pending in decision.effects {
             self.dispatch(pending.effect);
         }
-        self.most_tasks = self.most_tasks.max(self.due.values().filter(|s| matches!(s, Sent::Task(..))).count());
+        self.most_tasks =
+            self.most_tasks.max(self.due.values().filter(|s| matches!(s, Sent::Task(..))).count());
         self.check_replay();
         self
     }

@@ -44,7 +44,11 @@ async fn restless(ctx: WorkflowContext) -> Result<(), WorkflowError> {
         let mut yielded = false;
         std::future::poll_fn(|cx| {
             cx.waker().wake_by_ref();
-            if std::mem::replace(&mut yielded, true) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+            if std::mem::replace(&mut yielded, true) {
+                std::task::Poll::Ready(())
+            } else {
+                std::task::Poll::Pending
+            }
         })
         .await;
     }
@@ -107,14 +111,23 @@ fn what_cannot_be_read_is_named_by_type_and_field() {
     let mut world = World::new(App::new().workflow(orders));
     world.start_raw("Orders", json(r#"{"lines":[{"quantity":"two"}]}"#));
     let input = blocked(&world);
-    assert!(input.starts_with("the input of workflow `Orders` is not a `workflows::blocked::Order`"), "{input}");
-    assert!(input.contains("field `lines[0].quantity`: invalid type: string \"two\", expected u32"), "{input}");
+    assert!(
+        input.starts_with("the input of workflow `Orders` is not a `workflows::blocked::Order`"),
+        "{input}"
+    );
+    assert!(
+        input.contains("field `lines[0].quantity`: invalid type: string \"two\", expected u32"),
+        "{input}"
+    );
 
     let mut world = World::new(App::new().workflow(orders)).mock(count, Ok);
     world.start_raw("Orders", json(r#"{"lines":[{"quantity":2}]}"#)).finish();
     world.signal_raw("approve", json(r#"{"by":5}"#));
     let signal = blocked(&world);
-    assert!(signal.starts_with("signal `approve` is not a `workflows::blocked::Approve`: field `by`: "), "{signal}");
+    assert!(
+        signal.starts_with("signal `approve` is not a `workflows::blocked::Approve`: field `by`: "),
+        "{signal}"
+    );
 }
 
 #[test]

@@ -131,7 +131,8 @@ fn an_activity_is_a_plain_function() {
 
 #[test]
 fn what_would_go_wrong_later_is_said_at_the_start() {
-    let missing = "activity `deploy` needs `Shared<workflows::main_job::Registry>`: add `.share(..)` to the App";
+    let missing =
+        "activity `deploy` needs `Shared<workflows::main_job::Registry>`: add `.share(..)` to the App";
     assert_eq!(app().check().unwrap_err(), missing);
     let twice = app().share(Registry { deployed: 0.into() }).activity(test).workflow(train_test_deploy);
     let problems = twice.check().unwrap_err();
@@ -145,7 +146,9 @@ fn what_would_go_wrong_later_is_said_at_the_start() {
 fn an_activity_that_is_not_registered_is_named() {
     let mut world = World::new(App::new().workflow(train_test_deploy).activity(test));
     world.start(train_test_deploy, spec(0.5)).advance(secs(2));
-    let EventKind::ActivityAttemptFailed(failed) = &world.history[2].kind else { panic!("{:?}", world.history) };
+    let EventKind::ActivityAttemptFailed(failed) = &world.history[2].kind else {
+        panic!("{:?}", world.history)
+    };
     assert_eq!(
         failed.fault.to_string(),
         "UnknownActivity: no activity `train` is registered here (registered: test)"

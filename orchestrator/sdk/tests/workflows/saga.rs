@@ -25,7 +25,8 @@ async fn trip(ctx: WorkflowContext, to: String) -> Result<Vec<String>, WorkflowE
 }
 
 fn world(refused: &'static str) -> World {
-    let booked = move |what: String| if what.starts_with(refused) { Err(fails("Sold", "out")) } else { Ok(what) };
+    let booked =
+        move |what: String| if what.starts_with(refused) { Err(fails("Sold", "out")) } else { Ok(what) };
     World::new(App::new().workflow(trip)).mock(book, booked)
 }
 

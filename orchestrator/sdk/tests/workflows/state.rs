@@ -35,7 +35,8 @@ async fn cart(ctx: WorkflowContext) -> Result<Cart, WorkflowError> {
 async fn late_handler(ctx: WorkflowContext) -> Result<usize, WorkflowError> {
     ctx.publish("asleep");
     ctx.sleep(hours(1)).await?;
-    let cart = ctx.state(Cart::default()).on_signal(|cart, Add { sku, quantity }| cart.lines.push((sku, quantity)));
+    let cart =
+        ctx.state(Cart::default()).on_signal(|cart, Add { sku, quantity }| cart.lines.push((sku, quantity)));
     ctx.publish("awake");
     let full = cart.until(|c| c.lines.len() == 3).within(hours(1)).await?;
     ctx.publish(&full.is_some());

@@ -1,0 +1,140 @@
+//! The command line of an app: its `main`.
+//!
+//! ```no_run
+//! use millrace::prelude::*;
+//!
+//! #[workflow]
+//! async fn welcome(ctx: WorkflowContext, name: String) -> Result<String, WorkflowError> {
+//!     Ok(format!("hello {name}"))
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     App::new().workflow(welcome).main() // `app dev`, `app start Welcome --id ann --input '"Ann"'`, …
+//! }
+//! ```
+//!
+//! A verb talks to the engine that is at work on the data folder, if one is; otherwise it opens the folder itself: then
+//! reading works as ever, and requests wait in the inbox for the next `dev`.
+
+mod args;
+mod connect;
+mod engine;
+mod failure;
+mod job;
+mod progress;
+mod reads;
+mod requests;
+mod timeline;
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+
+use args::{Cli, Verb};
+use clap::{CommandFactory, FromArgMatches};
+use failure::{Failure, Verdict};
+pub use job::Job;
+use job::JobEntry;
+
+use crate::App;
+
+/// Any error, as an app's or a job's code returns it.
+pub type AnyError = Box<dyn Error + Send + Sync>;
+
+type MakeApp = Box<dyn FnOnce(&Path) -> Result<App, AnyError>>;
+
+/// A program: an app with the verbs, and perhaps a job of its own.
+pub struct Main {
+    app: Option<MakeApp>,
+    job: Option<JobEntry>,
+}
+
+impl App {
+    /// Runs the command line: one binary is engine, workers and client. See [`Main`] for more than that.
+    pub fn main(self) -> ExitCode {
+        Main::new(|_| Ok::<_, AnyError>(self)).main()
+    }
+}
+
+impl Main {
+    /// A program whose app is made when an engine starts, given the data folder: what activities share may lie there.
+    pub fn new<E: Into<AnyError>>(app: impl FnOnce(&Path) -> Result<App, E> + 'static) -> Self {
+        Self { app: Some(Box::new(|data| app(data).map_err(Into::into))), job: None }
+    }
+
+    /// A program without an app: a client of any data folder.
+    pub fn client_only() -> Self {
+        Self { app: None, job: None }
+    }
+
+    /// What the program does when no verb is given: the engine runs in this process until the job returns. The options
+    /// are the job's own, derived with `clap::Args`.
+    #[must_use]
+    pub fn job<A, F, Fut>(mut self, job: F) -> Self
+    where
+        A: clap::Args + 'static,
+        F: FnOnce(Job, A) -> Fut + 'static,
+        Fut: Future<Output = Result<(), AnyError>> + 'static,
+    {
+        self.job = Some(JobEntry::new(job));
+        self
+    }
+
+    /// Reads the command line and does what it says. The exit codes are listed in `--help`.
+    pub fn main(self) -> ExitCode {
+        let command = self.job.as_ref().map_or_else(Cli::command, |job| job.augment(Cli::command()));
+        let matches = match command.clone().try_get_matches() {
+            Ok(matches) => matches,
+            Err(error) => error.exit(),
+        };
+        let cli = match Cli::from_arg_matches(&matches) {
+            Ok(cli) => cli,
+            Err(error) => error.exit(),
+        };
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return Failure::engine(format!("the system gave no runtime: {error}")).report(),
+        };
+        let done = runtime.block_on(self.run(cli, command, &matches));
+        // A request for standard input or a name may still block a thread; it must not keep the process.
+        runtime.shutdown_background();
+        done.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
+    }
+
+    async fn run(self, cli: Cli, mut command: clap::Command, matches: &clap::ArgMatches) -> Verdict {
+        let place = &cli.place;
+        if let (Some(_), Some(job)) = (&cli.verb, &self.job) {
+            job.refuse_options(matches)?;
+        }
+        match cli.verb {
+            None => match self.job {
+                Some(job) => engine::job(self.app, job, place, matches).await,
+                None => {
+                    let _ = command.print_help();
+                    Err(Failure::usage("no verb is given"))
+                }
+            },
+            Some(Verb::Dev(args)) => engine::dev(self.app, place, &args).await,
+            Some(Verb::Start(args)) => requests::start(place, args).await,
+            Some(Verb::Signal(args)) => requests::signal(place, args).await,
+            Some(Verb::Cancel(args)) => requests::stop(place, args, requests::Stop::Cancel).await,
+            Some(Verb::Terminate(args)) => requests::stop(place, args, requests::Stop::Terminate).await,
+            Some(Verb::Resume(args)) => requests::resume(place, args).await,
+            Some(Verb::Result(args)) => reads::result(place, &args).await,
+            Some(Verb::Show(args)) => reads::show(place, &args).await,
+            Some(Verb::List(args)) => reads::list(place, &args).await,
+        }
+    }
+}
+
+impl std::fmt::Debug for Main {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Main").finish_non_exhaustive()
+    }
+}
+
+/// Prints a line; a reader that has gone away (`| head`) is no error.
+fn say(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

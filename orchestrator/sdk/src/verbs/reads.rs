@@ -1,0 +1,105 @@
+//! The verbs that look: result, show, list.
+
+use millrace_engine::Outcome;
+use millrace_engine::ports::Clock;
+use millrace_format::history::encode_event;
+use millrace_local::SystemClock;
+
+use super::args::{ListArgs, Place, ResultArgs, TargetArgs};
+use super::connect::{Missing, connect};
+use super::failure::{Failure, Verdict};
+use super::progress::watch;
+use super::say;
+use super::timeline::{span, timeline};
+use crate::RunError;
+use crate::client::{Filter, Listed};
+
+pub(super) async fn result(place: &Place, args: &ResultArgs) -> Verdict {
+    let connected = connect(place, Missing::Refuse).await?;
+    let client = connected.client();
+    let (backend, id, run) = (client.backend().as_ref(), &args.target.id, args.target.run_id);
+    let outcome = if backend.is_live() {
+        watch(backend, (id, run), args.timeout, args.quiet).await?
+    } else {
+        let outcome = backend.outcome(id, run, std::time::Duration::ZERO).await?;
+        if outcome.is_none() {
+            let data = place.data.display();
+            let message = format!("`{id}` is running, but no engine is at work on `{data}`; start `dev`");
+            return Err(Failure::engine(message));
+        }
+        outcome
+    };
+    match outcome {
+        Some(Outcome::Completed(result)) => {
+            say(result.as_str());
+            Ok(())
+        }
+        Some(Outcome::Failed(failure)) => Err(RunError::Failed(failure).into()),
+        Some(Outcome::Blocked(mark)) => Err(RunError::Blocked(mark.reason).into()),
+        None => Err(Failure::time_is_up(format!("the time is up, and `{id}` is still running"))),
+    }
+}
+
+pub(super) async fn show(place: &Place, args: &TargetArgs) -> Verdict {
+    let connected = connect(place, Missing::Refuse).await?;
+    let client = connected.client();
+    let (id, run) = (&args.target.id, args.target.run_id);
+    let run = client.backend().describe(id, run).await?;
+    let events = client.backend().history(id, Some(run.run_id)).await?;
+    if args.json {
+        let mut lines = String::new();
+        events.iter().for_each(|event| encode_event(event, &mut lines));
+        say(lines.trim_end());
+    } else {
+        say(timeline(&run, &events).trim_end());
+    }
+    Ok(())
+}
+
+pub(super) async fn list(place: &Place, args: &ListArgs) -> Verdict {
+    let connected = connect(place, Missing::Refuse).await?;
+    let filter = Filter {
+        status: args.status,
+        blocked: args.blocked,
+        workflow: args.workflow.clone(),
+        limit: args.limit,
+    };
+    let runs = connected.client().list(&filter).await?;
+    if args.json {
+        for run in &runs {
+            say(&serde_json::to_string(run).unwrap_or_default());
+        }
+        return Ok(());
+    }
+    say(&table(&runs));
+    if runs.len() == args.limit {
+        eprintln!("there may be more: see --limit");
+    }
+    Ok(())
+}
+
+fn table(runs: &[Listed]) -> String {
+    let now = SystemClock::default().now();
+    let mut rows = vec![["ID", "TYPE", "STATUS", "STARTED", "TOOK", "RUN"].map(str::to_owned)];
+    for Listed { entry, blocked } in runs {
+        rows.push([
+            entry.workflow_id.to_string(),
+            entry.workflow.to_string(),
+            if blocked.is_some() { "blocked".into() } else { entry.status.to_string() },
+            format!("{} ago", span(now - entry.started_at)),
+            entry.closed_at.map(|closed| span(closed - entry.started_at)).unwrap_or_default(),
+            entry.run_id.to_string(),
+        ]);
+    }
+    let mut widths = [0; 6];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |row: &[String; 6]| {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,151 @@
+//! The verbs that ask for something: start, signal, cancel, terminate, resume.
+
+use std::io::Read as _;
+
+use millrace_core::{Payload, WorkflowId};
+use millrace_format::message::{
+    Ignored, InboxMessage, ResumeMessage, SignalMessage, StartMessage, StopMessage,
+};
+use serde_json::json;
+
+use super::args::{Place, SignalArgs, StartArgs, StopArgs, Target, TargetArgs};
+use super::connect::{Connected, Missing, connect};
+use super::failure::{Failure, Verdict};
+use super::say;
+use crate::client::Sent;
+
+/// Which way to stop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    Cancel,
+    Terminate,
+}
+
+pub(super) async fn start(place: &Place, args: StartArgs) -> Verdict {
+    let input = input(&args.input)?;
+    let connected = connect(place, Missing::Create).await?;
+    if let Some(engine) = connected.engine()
+        && !engine.workflows.iter().any(|known| known == args.workflow.as_str())
+    {
+        let known = if engine.workflows.is_empty() { "none".into() } else { engine.workflows.join(", ") };
+        let message = format!("workflow: `{}` is not registered in the engine (registered: {known})", args.workflow);
+        return Err(Failure::rejected(message));
+    }
+    let id = args.id.clone();
+    let message = StartMessage {
+        kind: Ignored,
+        v: None,
+        id: args.id,
+        run_id: None,
+        namespace: Some(place.namespace.clone()),
+        request_id: args.request_id,
+        workflow: args.workflow,
+        input,
+        id_reuse: args.id_reuse,
+        id_conflict: args.id_conflict,
+        execution_timeout_s: None,
+        run_timeout_s: args.run_timeout.map(|limit| limit.as_secs_f64()),
+        memo: None,
+        attributes: None,
+        signal: None,
+    };
+    send(&connected, place, InboxMessage::Start(message), (&id, "started", args.json)).await
+}
+
+pub(super) async fn signal(place: &Place, args: SignalArgs) -> Verdict {
+    if args.name.is_empty() {
+        return Err(Failure::usage("name: a signal needs a name"));
+    }
+    let input = input(&args.input)?;
+    let connected = connect(place, Missing::Refuse).await?;
+    let Target { id, run_id } = args.target;
+    let message = SignalMessage {
+        kind: Ignored,
+        v: None,
+        id: id.clone(),
+        run_id,
+        namespace: Some(place.namespace.clone()),
+        request_id: args.request_id,
+        name: args.name,
+        input,
+    };
+    send(&connected, place, InboxMessage::Signal(message), (&id, "signaled", args.json)).await
+}
+
+pub(super) async fn stop(place: &Place, args: StopArgs, how: Stop) -> Verdict {
+    let connected = connect(place, Missing::Refuse).await?;
+    let Target { id, run_id } = args.target;
+    let message = StopMessage {
+        kind: Ignored,
+        v: None,
+        id: id.clone(),
+        run_id,
+        namespace: Some(place.namespace.clone()),
+        request_id: None,
+        reason: args.reason,
+    };
+    let (message, done) = match how {
+        Stop::Cancel => (InboxMessage::Cancel(message), "asked to stop:"),
+        Stop::Terminate => (InboxMessage::Terminate(message), "terminated"),
+    };
+    send(&connected, place, message, (&id, done, args.json)).await
+}
+
+pub(super) async fn resume(place: &Place, args: TargetArgs) -> Verdict {
+    let connected = connect(place, Missing::Refuse).await?;
+    let Target { id, run_id } = args.target;
+    let message = ResumeMessage {
+        kind: Ignored,
+        v: None,
+        id: id.clone(),
+        run_id,
+        namespace: Some(place.namespace.clone()),
+        request_id: None,
+    };
+    send(&connected, place, InboxMessage::Resume(message), (&id, "tried again:", args.json)).await
+}
+
+async fn send(
+    connected: &Connected,
+    place: &Place,
+    message: InboxMessage,
+    (id, done, as_json): (&WorkflowId, &str, bool),
+) -> Verdict {
+    let client = connected.client();
+    let Sent { request_id, run_id } = client.backend().send(message).await?;
+    if as_json {
+        say(&json!({ "id": id, "request_id": request_id, "run_id": run_id }).to_string());
+    } else if let Some(run_id) = run_id {
+        say(&format!("{done} `{id}` (run {run_id})"));
+    } else if client.backend().is_live() {
+        say(&format!("accepted for `{id}`; its log does not have it yet"));
+    } else {
+        let data = place.data.display();
+        say(&format!("accepted for `{id}`; no engine is at work on `{data}`: it is done when `dev` is started"));
+    }
+    Ok(())
+}
+
+/// JSON as it is typed, from a file (`@file`), or from standard input (`-`).
+fn input(text: &str) -> Result<Payload, Failure> {
+    let from_file;
+    let (json, place) = match text.strip_prefix('@') {
+        Some(file) => {
+            from_file = std::fs::read_to_string(file)
+                .map_err(|error| Failure::usage(format!("--input: `{file}` cannot be read: {error}")))?;
+            (from_file.as_str(), format!("`{file}`"))
+        }
+        None if text == "-" => {
+            let mut all = String::new();
+            std::io::stdin()
+                .read_to_string(&mut all)
+                .map_err(|error| Failure::usage(format!("--input: standard input cannot be read: {error}")))?;
+            from_file = all;
+            (from_file.as_str(), "standard input".into())
+        }
+        None => (text, "what was given".into()),
+    };
+    let hint = "a text needs quotes of its own, such as '\"Ann\"'";
+    Payload::parse(json.trim())
+        .map_err(|error| Failure::usage(format!("--input: {place} is not JSON: {error}; {hint}")))
+}

@@ -1,0 +1,228 @@
+//! Workflows that use everything: activities in sequence, in parallel, bounded and racing, retries, timeouts, heartbeats
+//! with progress, an exclusive activity, timers short and long, signals, published state, cancellation.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::future::try_join_all;
+use millrace::prelude::*;
+use millrace_engine::ports::Clock;
+use serde::{Deserialize, Serialize};
+
+/// The world's clock, for activities that take time.
+pub struct Time(pub Arc<dyn Clock>);
+
+impl Time {
+    async fn pass(&self, time: std::time::Duration) {
+        self.0.sleep_until(self.0.now().plus(time)).await;
+    }
+}
+
+/// Watches the exclusive activity from outside: who runs now, and which epochs have run.
+#[derive(Default)]
+pub struct Probe {
+    seen: Mutex<BTreeMap<String, Seen>>,
+    /// Two attempts that overlapped, epochs that did not rise.
+    pub violations: Mutex<Vec<String>>,
+}
+
+/// One run's exclusive activity.
+#[derive(Default)]
+struct Seen {
+    running: u32,
+    epoch: u64,
+}
+
+struct Inside<'a>(&'a Probe, String);
+
+impl Probe {
+    fn enter(&self, run: &str, epoch: u64) -> Inside<'_> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = seen.entry(run.to_owned()).or_default();
+        if seen.running > 0 {
+            self.violation(format!("G11: {run}: two attempts of an exclusive activity at once"));
+        }
+        if epoch <= seen.epoch {
+            self.violation(format!("G11: {run}: epoch {epoch} after epoch {}", seen.epoch));
+        }
+        (seen.running, seen.epoch) = (seen.running + 1, epoch);
+        Inside(self, run.to_owned())
+    }
+
+    fn violation(&self, text: String) {
+        self.violations.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seen) = seen.get_mut(&self.1) {
+            seen.running -= 1;
+        }
+    }
+}
+
+#[activity(start_to_close = "1m")]
+async fn square(time: Shared<Time>, n: u64) -> Result<u64, ActivityError> {
+    time.pass(secs(n)).await;
+    Ok(n * n)
+}
+
+#[activity(initial_interval = "2s", maximum_interval = "20m")]
+async fn flaky(ctx: ActivityContext, name: String) -> Result<String, ActivityError> {
+    if ctx.attempt < 3 {
+        return Err(ApplicationFailure::new("Flaky", format!("attempt {}", ctx.attempt)).into());
+    }
+    Ok(name.to_uppercase())
+}
+
+#[activity]
+async fn declines(amount: u64) -> Result<(), ActivityError> {
+    Err(ApplicationFailure::new("CardDeclined", "no").non_retryable().details(&amount).into())
+}
+
+/// Its task queue has no worker.
+#[activity(task_queue = "nowhere", schedule_to_close = "10m")]
+async fn forgotten() -> Result<(), ActivityError>;
+
+#[activity(task_queue = "gpu", start_to_close = "1h", heartbeat = "1m")]
+async fn train(ctx: ActivityContext, time: Shared<Time>, epochs: u32) -> Result<u32, ActivityError> {
+    let first: u32 = ctx.progress().unwrap_or(0);
+    for epoch in first..epochs {
+        time.pass(secs(20)).await;
+        ctx.heartbeat(&(epoch + 1))?;
+    }
+    Ok(epochs)
+}
+
+#[activity(task_queue = "gpu", exclusive, start_to_close = "1h")]
+async fn charge(
+    ctx: ActivityContext,
+    probe: Shared<Arc<Probe>>,
+    time: Shared<Time>,
+) -> Result<String, ActivityError> {
+    let run = ctx.run_id().map(|run| run.to_string()).unwrap_or_default();
+    let _inside = probe.enter(&run, ctx.epoch());
+    time.pass(secs(90)).await;
+    Ok("charged".into())
+}
+
+/// A fact from outside.
+#[derive(Debug, Signal, Serialize, Deserialize)]
+pub struct Note {
+    /// Its number.
+    pub n: u64,
+}
+
+/// The end of the waiting.
+#[derive(Debug, Signal, Serialize, Deserialize)]
+pub struct Approve {
+    /// Who.
+    pub by: String,
+}
+
+/// How far the workflow is; published.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The steps that are done.
+    pub done: Vec<String>,
+    /// The notes that have come.
+    pub notes: Vec<u64>,
+}
+
+/// What the workflow returns: the same whatever goes wrong underneath.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each field is one feature's result")]
+pub struct Summary {
+    pub squares: Vec<u64>,
+    pub bounded: Vec<u64>,
+    pub first: u64,
+    pub flaky: String,
+    pub declined: bool,
+    pub forgotten: bool,
+    pub epochs: u32,
+    pub charged: String,
+    pub notes: Vec<u64>,
+    pub approved_by: String,
+    pub lonely: bool,
+}
+
+/// Uses everything.
+#[workflow(accepts(Note, Approve))]
+pub async fn everything(ctx: WorkflowContext, n: u64) -> Result<Summary, WorkflowError> {
+    let progress = ctx
+        .state(Progress::default())
+        .on_signal(|progress, Note { n }| {
+            progress.notes.push(n);
+            progress.notes.sort_unstable();
+        })
+        .published();
+    let done = |step: &str| progress.modify(|progress| progress.done.push(step.to_owned()));
+    let approvals = ctx.signals::<Approve>();
+    // Which activity is called depends on the random number: a replay that drew another would be blocked.
+    let odd = ctx.random() % 2 == 1;
+
+    let squares = try_join_all((0..5).map(|i| ctx.activity(square, i + n))).await?;
+    if odd {
+        ctx.activity(square, 1).await?;
+    } else {
+        ctx.activity(flaky, ctx.uuid().to_string()).await?;
+    }
+    done("squares");
+    let calls = (0..6).map(|i| ctx.activity(square, i));
+    let bounded = ctx.join_all_bounded(2, calls).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    done("bounded");
+    let first = select! {
+        slow = ctx.activity(square, 50) => slow?,
+        _ = ctx.sleep(secs(1)) => 1,
+    };
+    let (flaky, declined) = join!(ctx.activity(flaky, "ann".to_string()), ctx.activity(declines, 7));
+    let declined =
+        declined.is_err_and(|failure| failure.is("CardDeclined") && failure.details() == Some(7u64));
+    let forgotten = ctx.activity(forgotten, ()).await.is_err_and(|failure| failure.is_timeout());
+    done("failures");
+    ctx.sleep(minutes(40)).await?;
+    done("slept");
+    let (epochs, charged) = try_join!(ctx.activity(train, 5), ctx.activity(charge, ()))?;
+    done("leases");
+    let approved_by = approvals.recv().await?.by;
+    let lonely = approvals.recv().within(minutes(2)).await?.is_none();
+    progress.until(|progress| progress.notes.len() == 3).await?;
+    Ok(Summary {
+        squares,
+        bounded,
+        first,
+        flaky: flaky?,
+        declined,
+        forgotten,
+        epochs,
+        charged,
+        notes: progress.get().notes,
+        approved_by,
+        lonely,
+    })
+}
+
+/// Waits for days, and cleans up when it is canceled.
+#[workflow]
+pub async fn patient(ctx: WorkflowContext) -> Result<(), WorkflowError> {
+    let waited = ctx.sleep(days(30)).await;
+    ctx.shielded().activity(square, 2).await?;
+    waited?;
+    Ok(())
+}
+
+/// Everything that the world runs. Each process has its own.
+pub fn app(clock: Arc<dyn Clock>, probe: Arc<Probe>) -> App {
+    App::new()
+        .share(Time(clock))
+        .share(probe)
+        .workflow(everything)
+        .workflow(patient)
+        .activity(square)
+        .activity(flaky)
+        .activity(declines)
+        .activity(train)
+        .activity(charge)
+}

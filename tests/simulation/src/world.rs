@@ -1,0 +1,246 @@
+//! The processes of a simulated world, and what they did.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use millrace::Workflow;
+use millrace_conformance::{Fault, Faults, Faulty, Injector, Process, Sim};
+use millrace_core::{Namespace, Payload, Status, TaskQueue, WorkflowId};
+use millrace_engine::ports::{Clock, Ports, QueueName};
+use millrace_engine::{
+    Client, ClientError, DeadLetters, Orchestrator, OrchestratorConfig, Ticker, Worker, WorkerConfig,
+};
+use millrace_format::Keys;
+use millrace_local::Memory;
+use serde_json::{Value, json};
+
+use crate::check;
+use crate::workflows::{EverythingWorkflow, PatientWorkflow, Probe, app};
+
+/// No run takes longer than this, whatever happens to it.
+const LONGEST: Duration = Duration::from_secs(20 * 86_400);
+
+/// A simulated world.
+pub struct World {
+    sim: Sim,
+    memory: Arc<Memory>,
+    injector: Arc<Injector>,
+    probe: Arc<Probe>,
+}
+
+/// How a world ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Each workflow's status and result.
+    pub ends: BTreeMap<String, (Status, Payload)>,
+    /// The fingerprint of all that happened.
+    pub trace_hash: u64,
+    /// What went wrong on the way.
+    pub faults: BTreeMap<Fault, u64>,
+    /// What must not have happened, but did.
+    pub violations: Vec<String>,
+    /// Virtual time that passed.
+    pub took: Duration,
+}
+
+impl World {
+    /// The world of this seed, with these faults.
+    pub fn new(seed: u64, faults: Faults) -> Self {
+        let sim = Sim::new(seed);
+        let memory = Memory::with_batch_limit(sim.clock(), 10);
+        Self { memory, injector: Injector::new(faults), probe: Arc::default(), sim }
+    }
+
+    /// Starts everything, lets it run to rest, and checks it.
+    pub fn run(self) -> Result<Report, String> {
+        let begin = self.sim.clock().now();
+        for n in 1..=2 {
+            self.orchestrator(&format!("orchestrator-{n}"));
+            self.worker(&format!("cpu-{n}"), "cpu");
+            self.worker(&format!("gpu-{n}"), "gpu");
+        }
+        self.ticker();
+        let ids = ["everything-1", "everything-2", "patient-1"];
+        self.client_requests();
+        let client = self.client();
+        let ends = self.sim.block_on(async move { all_ends(&client, &ids).await }, LONGEST);
+        let ends = ends.map_err(|stuck| self.stuck(&format!("{stuck:?}")))??;
+        self.injector.set_calm(true);
+        let rest = || self.in_flight().is_empty();
+        self.sim.run_until(rest, LONGEST).map_err(|stuck| self.stuck(&format!("not at rest: {stuck:?}")))?;
+        let took = self.sim.clock().now().since(begin);
+        let (client, clock, probe) = (self.client(), self.sim.clock(), self.probe.clone());
+        let checked =
+            self.sim.block_on(async move { check::histories(&client, &ids, clock, probe).await }, LONGEST);
+        let mut violations = checked.map_err(|stuck| self.stuck(&format!("{stuck:?}")))?;
+        violations.extend(self.probe.violations.lock().map(|v| v.clone()).unwrap_or_default());
+        Ok(Report {
+            ends,
+            trace_hash: self.sim.trace_hash(),
+            faults: self.injector.counts(),
+            violations,
+            took,
+        })
+    }
+
+    fn stuck(&self, why: &str) -> String {
+        format!("{why}; in flight: {:?}; faults: {:?}", self.in_flight(), self.injector.counts())
+    }
+
+    /// Messages that somebody should still take. The task queue without worker keeps its tasks.
+    fn in_flight(&self) -> BTreeMap<QueueName, usize> {
+        let mut all = self.memory.all_messages();
+        all.retain(|queue, _| queue.as_str() != "task-nowhere");
+        all
+    }
+
+    /// The ports as one process has them: with faults, and its own crashes.
+    fn ports(&self, process: &Process) -> Ports {
+        let bare = self.bare_ports(process);
+        let dying = process.clone();
+        Faulty::wrap(&bare, self.injector.clone(), move || dying.kill())
+    }
+
+    fn bare_ports(&self, process: &Process) -> Ports {
+        Ports {
+            store: self.memory.clone(),
+            queues: self.memory.clone(),
+            clock: self.sim.clock(),
+            entropy: self.sim.entropy(),
+            spawn: process.spawner(),
+        }
+    }
+
+    /// A client that sees the world as it is.
+    fn client(&self) -> Client {
+        let ports = self.bare_ports(&self.sim.process("client"));
+        Client::new(ports, Keys::new(Namespace::default()), None)
+    }
+
+    fn share(&self) -> Self {
+        Self {
+            sim: self.sim.clone(),
+            memory: self.memory.clone(),
+            injector: self.injector.clone(),
+            probe: self.probe.clone(),
+        }
+    }
+
+    fn orchestrator(&self, name: &str) {
+        let world = self.share();
+        self.sim.supervise(name, move |process| {
+            let (ports, app) = (world.ports(&process), app(world.sim.clock(), world.probe.clone()));
+            let config = OrchestratorConfig { build: "sim".into(), ..OrchestratorConfig::default() };
+            let orchestrator = Arc::new(Orchestrator::new(ports, app.workflow_code(), config));
+            for queue in [QueueName::inbox(), QueueName::events()] {
+                let (orchestrator, clock) = (orchestrator.clone(), world.sim.clock());
+                process.spawn(async move {
+                    loop {
+                        if orchestrator.poll(&queue).await.is_err() {
+                            pause(&*clock, 1).await;
+                        }
+                    }
+                });
+            }
+        });
+    }
+
+    fn worker(&self, name: &str, queue: &'static str) {
+        let world = self.share();
+        self.sim.supervise(name, move |process| {
+            let Ok(queue) = TaskQueue::new(queue) else { return };
+            let (ports, app) = (world.ports(&process), app(world.sim.clock(), world.probe.clone()));
+            let worker = Worker::new(
+                ports,
+                app.activity_code(),
+                WorkerConfig { slots: 4, ..WorkerConfig::new(queue) },
+            );
+            process.spawn(async move { worker.run(futures::future::pending().boxed().shared()).await });
+        });
+    }
+
+    fn ticker(&self) {
+        let world = self.share();
+        self.sim.supervise("ticker", move |process| {
+            let (ports, clock) = (world.ports(&process), world.sim.clock());
+            let ticker = Ticker::new(ports.clone(), Keys::new(Namespace::default()));
+            let dead_letters = DeadLetters::new(ports);
+            process.spawn(async move {
+                loop {
+                    let _ = ticker.tick().await;
+                    for queue in ["cpu", "gpu"].into_iter().filter_map(|queue| TaskQueue::new(queue).ok()) {
+                        let _ = dead_letters.poll(&queue, Duration::ZERO).await;
+                    }
+                    pause(&*clock, Ticker::EVERY.as_secs()).await;
+                }
+            });
+        });
+    }
+
+    /// What a client asks for; each request is sent until the queue has taken it, so some arrive twice.
+    fn client_requests(&self) {
+        let process = self.sim.process("requests");
+        let bare = self.bare_ports(&process);
+        let ports = Faulty::wrap(&bare, self.injector.clone(), || {});
+        let (client, clock) = (Client::new(ports, Keys::new(Namespace::default()), None), self.sim.clock());
+        for (after_s, request) in requests() {
+            let (client, clock) = (client.clone(), clock.clone());
+            process.spawn(async move {
+                pause(&*clock, after_s).await;
+                // A send that hangs in a crash of the queue service is given up and sent again.
+                loop {
+                    let send = client.send_raw(request.to_string());
+                    let limit = pause(&*clock, 30).boxed();
+                    if let futures::future::Either::Left((Ok(()), _)) =
+                        futures::future::select(send.boxed(), limit).await
+                    {
+                        return;
+                    }
+                    pause(&*clock, 1).await;
+                }
+            });
+        }
+    }
+}
+
+fn requests() -> Vec<(u64, Value)> {
+    let start = |workflow: &str, id: &str, input: Value| json!({"type": "start", "workflow": workflow, "id": id, "input": input, "request_id": format!("start-{id}")});
+    let signal = |id: &str, name: &str, key: &str, input: Value| json!({"type": "signal", "id": id, "name": name, "input": input, "request_id": format!("{name}-{key}-{id}")});
+    let everything = EverythingWorkflow::NAME;
+    let mut requests = vec![
+        (0, start(everything, "everything-1", json!(1))),
+        (1, start(everything, "everything-1", json!(1))),
+        (0, start(everything, "everything-2", json!(2))),
+        (3, start(PatientWorkflow::NAME, "patient-1", json!(null))),
+        (4_000, json!({"type": "cancel", "id": "patient-1", "reason": "enough", "request_id": "cancel-1"})),
+    ];
+    for id in ["everything-1", "everything-2"] {
+        requests.extend((1..=3).map(|n| (n * 400 + 10, signal(id, "note", &n.to_string(), json!({"n": n})))));
+        requests.push((5_000, signal(id, "approve", "1", json!({"by": "ann"}))));
+    }
+    requests
+}
+
+async fn pause(clock: &dyn Clock, seconds: u64) {
+    clock.sleep_until(clock.now().plus(Duration::from_secs(seconds))).await;
+}
+
+async fn all_ends(client: &Client, ids: &[&str]) -> Result<BTreeMap<String, (Status, Payload)>, String> {
+    let mut ends = BTreeMap::new();
+    for id in ids {
+        let workflow_id: WorkflowId = id.parse().map_err(|e| format!("{e}"))?;
+        loop {
+            match client.history(&workflow_id, None).await {
+                Ok((head, events)) if !head.header.status.is_open() => {
+                    ends.insert((*id).to_owned(), (head.header.status, check::result_of(&events)));
+                    break;
+                }
+                Ok(_) | Err(ClientError::NotFound(_)) => client.changed(&workflow_id).await,
+                Err(error) => return Err(format!("{id}: {error}")),
+            }
+        }
+    }
+    Ok(ends)
+}

@@ -1,0 +1,64 @@
+//! Seeds of the fault injector: `MILLRACE_SEEDS=10000 cargo test --release -p millrace-simulation -- --nocapture`.
+//! One seed alone: `MILLRACE_SEED=17 cargo test -p millrace-simulation one_seed -- --nocapture`.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use millrace_conformance::{Fault, Faults};
+use millrace_simulation::{Report, World};
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|value| value.parse().ok())
+}
+
+fn run(seed: u64, faults: Faults) -> Report {
+    let again = format!("MILLRACE_SEED={seed} cargo test -p millrace-simulation one_seed -- --nocapture");
+    let report = World::new(seed, faults).run().unwrap_or_else(|why| panic!("seed {seed}: {why}\n  {again}"));
+    assert!(report.violations.is_empty(), "seed {seed}: {:#?}\n  {again}", report.violations);
+    report
+}
+
+#[test]
+fn g8_one_seed_twice_is_the_same_to_the_byte() {
+    let twice = [7, 7].map(|seed| run(seed, Faults::of_seed(seed)));
+    assert_eq!(twice[0], twice[1]);
+}
+
+#[test]
+fn one_seed() {
+    let Some(seed) = variable("MILLRACE_SEED") else { return };
+    let report = run(seed, Faults::of_seed(seed));
+    println!("{report:#?}");
+}
+
+#[test]
+fn g1_to_g11_every_seed_ends_as_the_faultless_world_does() {
+    let expected = run(0, Faults::none());
+    let seeds = variable("MILLRACE_SEEDS").unwrap_or(200);
+    let next = AtomicU64::new(1);
+    let total: Mutex<BTreeMap<Fault, u64>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed > seeds {
+                        return;
+                    }
+                    let report = run(seed, Faults::of_seed(seed));
+                    assert_eq!(report.ends, expected.ends, "seed {seed}");
+                    let mut total = total.lock().unwrap();
+                    for (fault, n) in report.faults {
+                        *total.entry(fault).or_default() += n;
+                    }
+                }
+            });
+        }
+    });
+    println!(
+        "{seeds} seeds; without faults: {:?} of virtual time; faults: {:?}",
+        expected.took,
+        total.lock().unwrap()
+    );
+}
