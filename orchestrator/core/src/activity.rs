@@ -57,14 +57,14 @@ impl ActivityOptions {
 
     /// The options as the log will give them back: whole milliseconds, and only numbers that JSON can write.
     #[must_use]
-    pub fn as_written(self) -> Self {
+    pub fn written(self) -> Self {
         let Self { start_to_close, schedule_to_close, schedule_to_start, heartbeat, retry, exclusive } = self;
         Self {
             start_to_close: whole_millis(start_to_close),
             schedule_to_close: schedule_to_close.map(whole_millis),
             schedule_to_start: schedule_to_start.map(whole_millis),
             heartbeat: heartbeat.map(whole_millis),
-            retry: retry.as_written(),
+            retry: retry.written(),
             exclusive,
         }
     }

@@ -42,7 +42,7 @@ impl Command {
     pub fn into_event(self, now: Timestamp) -> EventKind {
         match self {
             Self::ScheduleActivity { activity_id, activity, task_queue, input, options } => {
-                let options = options.as_written();
+                let options = options.written();
                 ActivityScheduled { activity_id, activity, task_queue, input, options }.into()
             }
             Self::CancelActivity(activity_id) => ActivityCancelRequested { activity_id }.into(),

@@ -40,7 +40,7 @@ impl Default for RetryPolicy {
 
 impl RetryPolicy {
     /// The policy as the log will give it back. JSON has no infinity: one in the log would make it unreadable.
-    pub(crate) fn as_written(mut self) -> Self {
+    pub(crate) fn written(mut self) -> Self {
         self.initial_interval = whole_millis(self.initial_interval);
         self.maximum_interval = whole_millis(self.maximum_interval);
         if !self.backoff_coefficient.is_finite() {

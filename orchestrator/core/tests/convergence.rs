@@ -2,6 +2,8 @@
 //! forgotten at any moment: the same end. And the two properties that make a log a log: fold(prefix) + suffix =
 //! fold(whole), and fresh code asks again for what the history records (G8).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 mod script;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,7 @@
 //! A history that cannot be what was written is `Corrupt`, with its key and line: never a panic, never another history.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 use std::path::Path;
 
 use millrace_format::history::{self, SealedPart};

@@ -1,6 +1,8 @@
 //! Recorded histories of every format version: read, restored, and written again byte for byte. The files under
 //! `histories/` are never edited; a test that fails on one of them has found an incompatible change.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 #[path = "../../core/tests/script/mod.rs"]
 mod script;
 

@@ -1,6 +1,8 @@
 //! After every turn: header → bytes → header → restored run is the run that the turn left (G2, G4). Whatever a cached
 //! run knows, one that is read again knows.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 #[path = "../../core/tests/script/mod.rs"]
 mod script;
 

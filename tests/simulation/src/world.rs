@@ -20,7 +20,7 @@ use crate::check;
 use crate::workflows::{EverythingWorkflow, PatientWorkflow, Probe, app};
 
 /// No run takes longer than this, whatever happens to it.
-const LONGEST: Duration = Duration::from_secs(20 * 86_400);
+const LONGEST: Duration = Duration::from_secs(4 * 86_400);
 
 /// A simulated world.
 pub struct World {
@@ -66,7 +66,7 @@ impl World {
         self.client_requests();
         let client = self.client();
         let ends = self.sim.block_on(async move { all_ends(&client, &ids).await }, LONGEST);
-        let ends = ends.map_err(|stuck| self.stuck(&format!("{stuck:?}")))??;
+        let ends = ends.map_err(|stuck| self.stuck(&format!("{stuck:?}: {}", self.describe(&ids))))??;
         self.injector.set_calm(true);
         let rest = || self.in_flight().is_empty();
         self.sim.run_until(rest, LONGEST).map_err(|stuck| self.stuck(&format!("not at rest: {stuck:?}")))?;
@@ -83,6 +83,26 @@ impl World {
             violations,
             took,
         })
+    }
+
+    /// Where each run stands, for a world that does not come to its end.
+    fn describe(&self, ids: &[&'static str]) -> String {
+        let (client, ids) = (self.client(), ids.to_vec());
+        let describe = async move {
+            let mut all = String::new();
+            for id in ids {
+                let Ok(workflow_id) = id.parse() else { continue };
+                match client.history(&workflow_id, None).await {
+                    Ok((head, events)) => {
+                        let last: Vec<_> = events.iter().rev().take(8).map(|e| (e.n, e.t.to_string(), &e.kind)).collect();
+                        all += &format!("\n{id}: {:#?}\nlast events: {last:#?}", head.header);
+                    }
+                    Err(error) => all += &format!("\n{id}: {error}"),
+                }
+            }
+            all
+        };
+        self.sim.block_on(describe, Duration::from_secs(60)).unwrap_or_default()
     }
 
     fn stuck(&self, why: &str) -> String {

@@ -1,6 +1,8 @@
 //! Turns as tables: history in, messages in; events, effects (`→`, with their guard in brackets) and verdicts (`=`) out.
 //! After every turn `script::World` also checks what must always hold (G1, G3, G4).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 #[path = "../script/mod.rs"]
 mod script;
 

@@ -1,6 +1,7 @@
 //! A tiny workflow language for tests: a table of what the code asks for on which event; and a world that makes turns
 //! with it the way the engine does, minus bucket and queues.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 use std::collections::BTreeSet;
 use std::time::Duration;

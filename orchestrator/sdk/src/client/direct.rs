@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::{Either, select};
-use millrace_core::{Event, IdConflict, RequestId, Run, RunId, Status, WorkflowId};
+use millrace_core::{Blocked, Event, IdConflict, RequestId, Run, RunId, Status, WorkflowId};
 use millrace_engine::ports::{Clock, Ports};
 use millrace_engine::{Client as Engine, ClientError, ListFilter, Listed, Notices, Outcome};
 use millrace_format::Keys;
@@ -146,10 +146,23 @@ impl Direct {
             return Ok(self.engine.outcome(&id, run).await?);
         }
         let late = self.clock.sleep_until(self.clock.now().plus(wait));
-        let result = Box::pin(self.engine.result(&id, run));
-        match select(result, late).await {
+        let ended = Box::pin(self.ended(&id, run));
+        match select(ended, late).await {
             Either::Left((outcome, _)) => Ok(Some(outcome?)),
             Either::Right(_) => Ok(None),
+        }
+    }
+
+    /// A run that is only suspect, after crashes, is tried again in a second: nobody needs to hear of it.
+    async fn ended(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Outcome, RunError> {
+        loop {
+            let changed = self.engine.changed(id);
+            match self.engine.outcome(id, run).await? {
+                Some(Outcome::Blocked(mark)) if matches!(mark.reason, Blocked::Suspect { .. }) => {}
+                Some(outcome) => return Ok(outcome),
+                None => {}
+            }
+            changed.await;
         }
     }
 }

@@ -18,6 +18,8 @@ use crate::App;
 const POLL: Duration = Duration::from_secs(20);
 /// How long a received message is hidden from the orchestrator's other loop.
 const VISIBILITY: Duration = Duration::from_secs(60);
+/// The shortest time between two writes of an activity's progress.
+const BEAT: Duration = Duration::from_millis(100);
 const BACKOFF: Duration = Duration::from_secs(1);
 
 pub(super) fn spawn(
@@ -48,6 +50,8 @@ fn worker(options: &Options, task_queue: TaskQueue) -> WorkerConfig {
         slots: options.slots.max(1),
         grace: options.grace,
         only_process: true,
+        // A lease is a write to the folder here, not a request that is billed.
+        beat_every: BEAT,
         ..WorkerConfig::new(task_queue)
     }
 }

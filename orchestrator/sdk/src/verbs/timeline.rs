@@ -35,6 +35,9 @@ pub(super) fn timeline(run: &Description, events: &[Event]) -> String {
             last.unwrap_or_default()
         );
     }
+    if let Some(state) = &run.state {
+        let _ = writeln!(text, "  state {}", short(state));
+    }
     if let Some(mark) = &run.blocked {
         let _ = writeln!(text, "  blocked since {}: {}", mark.since, mark.reason);
     }

@@ -1,0 +1,296 @@
+//! The JSON Schemas in `docs/schema/` say what the code does: every example and every message that our code writes
+//! validates and is read; what the reader refuses does not validate, where a schema can say so.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
+use std::path::{Path, PathBuf};
+
+use jsonschema::Validator;
+use millrace_core::{
+    ActivityOptions, ActivityOutcome, ApplicationFailure, Fault, IdConflict, IdReuse, OutcomeResult, Payload,
+    RunId, StartSignal, Task, TaskQueue, TimeoutKind, Timestamp, WorkflowId, WorkflowType,
+};
+use millrace_format::message::{
+    self, EventMessage, InboxMessage, Report, ResumeMessage, SignalMessage, StartMessage, StopMessage,
+};
+use serde_json::Value;
+
+const INBOX: [&str; 5] = ["start", "signal", "cancel", "terminate", "resume"];
+const ALL: [&str; 9] = [
+    "start",
+    "signal",
+    "cancel",
+    "terminate",
+    "resume",
+    "task",
+    "outcome",
+    "history-header",
+    "history-event",
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema")
+}
+
+fn schema(name: &str) -> Value {
+    let text = std::fs::read_to_string(folder().join(format!("{name}.schema.json"))).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn validator(name: &str) -> Validator {
+    jsonschema::draft202012::options().should_validate_formats(true).build(&schema(name)).unwrap()
+}
+
+#[track_caller]
+fn assert_valid(name: &str, text: &str) {
+    let value = serde_json::from_str(text).unwrap();
+    let errors: Vec<_> =
+        validator(name).iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(errors.is_empty(), "{name}: {text}\n{errors:#?}");
+}
+
+fn is_read(name: &str, text: &str) -> Result<(), String> {
+    match name {
+        "task" => message::read_task(text).map(drop).map_err(|e| e.to_string()),
+        "outcome" => message::read_event(text).map(drop).map_err(|e| e.to_string()),
+        "history-event" => millrace_format::history::decode_event(text).map(drop),
+        "history-header" => {
+            serde_json::from_str::<millrace_format::Header>(text).map(drop).map_err(|e| e.to_string())
+        }
+        _ => message::read_inbox(text, "m-1").map(drop).map_err(|e| e.to_string()),
+    }
+}
+
+#[test]
+fn every_schema_is_one_and_is_known_to_this_test() {
+    let mut files: Vec<_> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.retain(|file| file.ends_with(".schema.json"));
+    files.sort();
+    let mut known = ALL.map(|name| format!("{name}.schema.json"));
+    known.sort();
+    assert_eq!(files, known);
+    for name in ALL {
+        let schema = schema(name);
+        assert!(jsonschema::meta::is_valid(&schema), "{name}");
+        assert!(schema["description"].is_string(), "{name}");
+        let properties = schema["properties"].as_object().unwrap();
+        assert!(properties.values().all(|property| property["description"].is_string()), "{name}");
+    }
+}
+
+#[test]
+fn every_example_validates_and_is_read() {
+    for name in ALL {
+        let schema = schema(name);
+        let examples = schema["examples"].as_array().unwrap();
+        assert!(!examples.is_empty(), "{name}");
+        for example in examples {
+            assert_valid(name, &example.to_string());
+            is_read(name, &example.to_string()).unwrap_or_else(|e| panic!("{name}: {example}: {e}"));
+        }
+    }
+}
+
+fn stop(full: bool) -> StopMessage {
+    StopMessage {
+        kind: Default::default(),
+        v: full.then_some(1),
+        id: WorkflowId::new("digits-42").unwrap(),
+        run_id: full.then(|| RunId::from_random(7)),
+        namespace: full.then(Default::default),
+        request_id: full.then(|| "r-1".parse().unwrap()),
+        reason: "superseded".into(),
+    }
+}
+
+fn start(id_reuse: IdReuse, id_conflict: IdConflict, full: bool) -> InboxMessage {
+    let StopMessage { kind, v, id, namespace, request_id, .. } = stop(full);
+    let any = || Payload::parse("{\"x\":[1,null]}").unwrap();
+    InboxMessage::Start(StartMessage {
+        kind,
+        v,
+        id,
+        run_id: None,
+        namespace,
+        request_id,
+        workflow: WorkflowType::new("TrainTestDeploy").unwrap(),
+        input: any(),
+        id_reuse,
+        id_conflict,
+        execution_timeout_s: full.then_some(0.001),
+        run_timeout_s: full.then_some(1e9),
+        memo: full.then(any),
+        attributes: full.then(any),
+        signal: full.then(|| StartSignal { name: "approve".into(), input: any() }),
+    })
+}
+
+#[test]
+fn every_message_that_a_client_writes_validates() {
+    for full in [false, true] {
+        for id_reuse in [IdReuse::AllowDuplicate, IdReuse::AllowDuplicateFailedOnly, IdReuse::RejectDuplicate]
+        {
+            for id_conflict in [IdConflict::Fail, IdConflict::UseExisting, IdConflict::TerminateExisting] {
+                assert_valid("start", &message::write(&start(id_reuse, id_conflict, full)));
+            }
+        }
+        let StopMessage { kind, v, id, run_id, namespace, request_id, .. } = stop(full);
+        let (name, input) = ("approve".to_owned(), Payload::null());
+        let resume = ResumeMessage {
+            kind,
+            v,
+            id: id.clone(),
+            run_id,
+            namespace: namespace.clone(),
+            request_id: request_id.clone(),
+        };
+        let signal = SignalMessage { kind, v, id, run_id, namespace, request_id, name, input };
+        assert_valid("signal", &message::write(&InboxMessage::Signal(signal)));
+        assert_valid("resume", &message::write(&InboxMessage::Resume(resume)));
+        assert_valid("cancel", &message::write(&InboxMessage::Cancel(stop(full))));
+        assert_valid("terminate", &message::write(&InboxMessage::Terminate(stop(full))));
+    }
+}
+
+#[test]
+fn every_task_and_outcome_validates() {
+    let second = Some(std::time::Duration::from_secs(1));
+    let options = ActivityOptions {
+        schedule_to_close: second,
+        schedule_to_start: second,
+        heartbeat: second,
+        exclusive: true,
+        ..ActivityOptions::default()
+    };
+    for options in [ActivityOptions::default(), options] {
+        assert_valid(
+            "task",
+            &message::write(&Task {
+                v: 1,
+                workflow_id: WorkflowId::new("a@b:c").unwrap(),
+                run_id: RunId::from_random(7),
+                workflow: WorkflowType::new("W").unwrap(),
+                activity_id: u64::MAX,
+                activity: "train the model".into(),
+                task_queue: TaskQueue::new("gpu").unwrap(),
+                attempt: u32::MAX,
+                input: Payload::null(),
+                scheduled_at: Timestamp::from_millis(0),
+                available_at: Timestamp::from_millis(i64::MAX),
+                options,
+            }),
+        );
+    }
+    let full = ApplicationFailure { causes: vec!["below".into()], ..ApplicationFailure::new("Boom", "x") }
+        .non_retryable()
+        .retry_after(std::time::Duration::from_secs(3))
+        .details(&[1, 2]);
+    for result in [
+        OutcomeResult::Completed(Payload::null()),
+        OutcomeResult::Failed(Fault::Application(full.clone())),
+        OutcomeResult::Failed(Fault::TimedOut { kind: TimeoutKind::Heartbeat, cause: Some(full) }),
+        OutcomeResult::Failed(Fault::TimedOut { kind: TimeoutKind::StartToClose, cause: None }),
+        OutcomeResult::Failed(Fault::Canceled { reason: String::new() }),
+        OutcomeResult::Failed(Fault::Terminated { reason: "x".into() }),
+    ] {
+        let outcome = ActivityOutcome { activity_id: 1, attempt: 1, receive_count: 1, result };
+        let (workflow_id, run_id) = (WorkflowId::new("w").unwrap(), RunId::from_random(7));
+        let message = EventMessage { v: 1, workflow_id, run_id, report: Report::Outcome(outcome) };
+        assert_valid("outcome", &message::write(&message));
+    }
+}
+
+#[test]
+fn every_recorded_history_validates() {
+    for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories/v1")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "ndjson") {
+            let text = std::fs::read_to_string(path).unwrap();
+            let mut lines = text.lines();
+            assert_valid("history-header", lines.next().unwrap());
+            lines.for_each(|line| assert_valid("history-event", line));
+        }
+    }
+}
+
+/// Refused by the reader, and by the schema of the type that the message claims to be.
+#[test]
+fn what_the_reader_refuses_does_not_validate() {
+    let long = format!(r#"{{"type":"resume","id":"{}"}}"#, "x".repeat(201));
+    for (name, text) in [
+        ("start", r#"{"type":"start","workflow":"W"}"#),
+        ("start", r#"{"type":"start","id":"a"}"#),
+        ("start", r#"{"workflow":"W","id":"a"}"#),
+        ("start", r#"{"type":"strat","workflow":"W","id":"a"}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":7}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":""}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"."}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a..b"}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a/b"}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a\n"}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","inptu":1}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","v":2}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","id_reuse":"x"}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","id_conflict":"x"}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","run_timeout_s":-1}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","run_timeout_s":0}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","run_timeout_s":1e300}"#),
+        (
+            "start",
+            r#"{"type":"start","workflow":"W","id":"a","run_id":"0198c0de-0000-4000-8000-000000000007"}"#,
+        ),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","namespace":"a.b"}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","signal":{"input":1}}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","signal":{"name":"x","inptu":1}}"#),
+        ("start", r#"[]"#),
+        ("signal", r#"{"type":"signal","id":"a"}"#),
+        ("signal", r#"{"type":"signal","id":"a","name":""}"#),
+        ("signal", r#"{"type":"signal","id":"a","name":"x","run_id":"seven"}"#),
+        ("cancel", r#"{"type":"cancel","id":"a","reason":{}}"#),
+        ("cancel", r#"{"type":"cancel","id":"a","request_id":"x y"}"#),
+        ("terminate", r#"{"type":"terminate"}"#),
+        ("resume", r#"{"type":"resume","id":"a","reason":"x"}"#),
+        ("resume", long.as_str()),
+        ("outcome", r#"{"type":"outcome","workflow_id":"a"}"#),
+        (
+            "outcome",
+            r#"{"type":"outcome","workflow_id":"w","run_id":"0198c0de-0000-4000-8000-000000000007","activity_id":-1,"attempt":1,"receive_count":1,"result":{"completed":1}}"#,
+        ),
+        (
+            "outcome",
+            r#"{"type":"outcome","workflow_id":"w","run_id":"0198c0de-0000-4000-8000-000000000007","activity_id":1,"attempt":4294967296,"receive_count":1,"result":{"completed":1}}"#,
+        ),
+        (
+            "outcome",
+            r#"{"type":"outcome","workflow_id":"w","run_id":"0198c0de-0000-4000-8000-000000000007","activity_id":1,"attempt":1,"receive_count":1,"result":{"vanished":1}}"#,
+        ),
+        (
+            "outcome",
+            r#"{"type":"outcome","workflow_id":"w","run_id":"0198c0de-0000-4000-8000-000000000007","activity_id":1,"attempt":1,"receive_count":1,"result":{"failed":{"application":{"type":"x"}}}}"#,
+        ),
+        ("task", r#"{"v":1}"#),
+        ("history-event", r#"{"n":1,"t":"2026-11-23T02:00:00.000Z","type":"TimerFired"}"#),
+        ("history-event", r#"{"n":1,"t":"soon","type":"TimerFired","timer_id":1}"#),
+        ("history-header", r#"{"format":1}"#),
+    ] {
+        assert!(is_read(name, text).is_err(), "the reader takes {text}");
+        assert!(
+            !validator(name).is_valid(&serde_json::from_str(text).unwrap()),
+            "the schema {name} takes {text}"
+        );
+    }
+}
+
+#[test]
+fn no_message_is_two() {
+    for name in INBOX {
+        let schema = schema(name);
+        for example in schema["examples"].as_array().unwrap() {
+            let takers: Vec<_> = ALL.into_iter().filter(|other| validator(other).is_valid(example)).collect();
+            assert_eq!(takers, [name], "{example}");
+        }
+    }
+}

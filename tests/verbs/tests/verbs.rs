@@ -1,0 +1,248 @@
+//! The command line over real processes. Ports come from the system; what a test starts, it stops.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn app(data: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_verbs-app"));
+    command.args(args).env("MILLRACE_DATA", data).env_remove("MILLRACE_LOG");
+    command
+}
+
+/// Exit code, standard output, standard error.
+fn run(data: &Path, args: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = app(data, args).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim_end().to_owned();
+    (status.code().unwrap_or(-1), text(stdout), text(stderr))
+}
+
+/// An engine in a process of its own; killed when the test ends.
+struct Engine(Child);
+
+impl Engine {
+    fn start(data: &Path) -> Self {
+        let mut child = app(data, &["dev"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with("listening    http://127.0.0.1:"), "{line}");
+        Self(child)
+    }
+
+    fn terminate(mut self) -> i32 {
+        let kill = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        self.0.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_run_through_the_engine() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, engine) = (folder.path(), Engine::start(folder.path()));
+    let (code, out, err) = run(data, &["start", "Welcome", "--id", "ann", "--input", "\"Ann\""]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.starts_with("started `ann` (run "), "{out}");
+    assert_eq!(run(data, &["result", "ann", "-q"]), (0, "\"hello Ann\"".into(), String::new()));
+    let (code, out, _) = run(data, &["show", "ann"]);
+    assert!(code == 0 && out.contains("greet #1") && out.contains("completed"), "{out}");
+    let (_, out, _) = run(data, &["show", "ann", "--json"]);
+    let kinds: Vec<String> = out.lines().map(|line| json(line)["type"].as_str().unwrap().into()).collect();
+    assert_eq!(kinds, ["RunStarted", "ActivityScheduled", "ActivityCompleted", "RunCompleted"]);
+    let (_, out, _) = run(data, &["list", "--status", "completed", "--json"]);
+    assert_eq!(json(&out)["workflow_id"], "ann");
+    assert_eq!(engine.terminate(), 0);
+    assert!(!data.join("api.json").exists());
+}
+
+#[test]
+fn signals_stops_and_their_refusals() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, _engine) = (folder.path(), Engine::start(folder.path()));
+    for id in ["a", "b", "c"] {
+        assert_eq!(run(data, &["start", "Approval", "--id", id]).0, 0);
+    }
+    let (code, _, err) = run(data, &["start", "Approval", "--id", "a"]);
+    assert!(code == 6 && err.contains("is open"), "{code} {err}");
+    let (code, _, err) = run(data, &["result", "a", "--timeout", "10ms"]);
+    assert!(code == 7 && err.contains("the time is up"), "{code} {err}");
+    assert_eq!(run(data, &["signal", "a", "approve", "--input", r#"{"by":"bob"}"#]).0, 0);
+    assert_eq!(run(data, &["result", "a", "-q"]).1, "\"bob\"");
+    assert_eq!(run(data, &["cancel", "b", "--reason", "superseded"]).0, 0);
+    let (code, _, err) = run(data, &["result", "b", "-q"]);
+    assert!(code == 3 && err.contains("canceled: superseded"), "{code} {err}");
+    assert_eq!(run(data, &["terminate", "c"]).0, 0);
+    assert_eq!(run(data, &["result", "c", "-q"]).0, 3);
+    for verb in ["cancel", "terminate", "resume"] {
+        let (code, _, err) = run(data, &[verb, "a"]);
+        assert!(code == 6 && err.contains("completed") | err.contains("closed"), "{verb}: {code} {err}");
+        assert_eq!(run(data, &[verb, "nobody"]).0, 5, "{verb}");
+    }
+    let (code, _, err) = run(data, &["signal", "a", "approve"]);
+    assert!(code == 6 && err.contains("closed"), "{code} {err}");
+    assert_eq!(run(data, &["start", "Doomed", "--id", "d"]).0, 0);
+    let (code, _, err) = run(data, &["result", "d", "-q"]);
+    assert!(code == 3 && err.contains("Refused: never"), "{code} {err}");
+}
+
+#[test]
+fn requests_wait_for_an_engine_and_survive_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let (code, out, _) = run(data, &["start", "Approval", "--id", "a"]);
+    assert!(code == 0 && out.contains("no engine is at work"), "{out}");
+    assert_eq!(run(data, &["signal", "a", "approve", "--input", r#"{"by":"early"}"#]).0, 0);
+    assert_eq!(run(data, &["show", "a"]).0, 5);
+    let mut engine = Engine::start(data);
+    assert_eq!(run(data, &["start", "Approval", "--id", "b"]).0, 0);
+    engine.0.kill().unwrap();
+    drop(engine);
+    assert_eq!(run(data, &["show", "b"]).0, 0, "the stale api.json misleads nobody");
+    let (code, _, err) = run(data, &["result", "b"]);
+    assert!(code == 1 && err.contains("start `dev`"), "{code} {err}");
+    let _engine = Engine::start(data);
+    assert_eq!(run(data, &["result", "a", "-q"]).1, "\"early\"");
+    assert_eq!(run(data, &["signal", "b", "approve", "--input", r#"{"by":"late"}"#]).0, 0);
+    assert_eq!(run(data, &["result", "b", "-q"]).1, "\"late\"");
+}
+
+#[test]
+fn a_blocked_run_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, _engine) = (folder.path(), Engine::start(folder.path()));
+    assert_eq!(run(data, &["start", "Welcome", "--id", "a", "--input", "7"]).0, 0);
+    let (code, _, err) = run(data, &["result", "a", "-q"]);
+    assert!(code == 4 && err.contains("Welcome"), "{code} {err}");
+    let (_, out, _) = run(data, &["list", "--blocked"]);
+    assert!(out.lines().count() == 2 && out.contains("blocked"), "{out}");
+    assert!(run(data, &["show", "a"]).1.contains("blocked since"));
+    assert_eq!(run(data, &["terminate", "a", "--reason", "wrong input"]).0, 0);
+}
+
+#[test]
+fn bad_input_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, _engine) = (folder.path(), Engine::start(folder.path()));
+    let long = "x".repeat(10_240);
+    for id in ["", &long, "a/b", "..", "🦀", "a b"] {
+        let (code, _, err) = run(data, &["start", "Welcome", "--id", id]);
+        assert!(code == 2 && err.contains("workflow id"), "{id:.9}: {code} {err}");
+        assert_eq!(run(data, &["show", id]).0, 2, "{id:.9}");
+    }
+    for input in ["{", "Ann", "", "@/no/such/file"] {
+        let (code, _, err) = run(data, &["start", "Welcome", "--id", "a", "--input", input]);
+        assert!(code == 2 && err.contains("--input"), "{input}: {code} {err}");
+    }
+    let (code, _, err) = run(data, &["start", "Nope", "--id", "a"]);
+    assert!(code == 6 && err.contains("`Nope` is not registered") && err.contains("Welcome"), "{code} {err}");
+    for args in [&["result", "a", "--timeout", "soon"][..], &["list", "--status", "odd"], &["frobnicate"], &[]] {
+        assert_eq!(run(data, args).0, 2, "{args:?}");
+    }
+    let (code, _, err) = run(data, &["list", "--namespace", "other"]);
+    assert!(code == 6 && err.contains("namespace"), "{code} {err}");
+}
+
+#[test]
+fn folders_that_cannot_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, err) = run(&folder.path().join("none"), &["list"]);
+    assert!(code == 5 && err.contains("there is no data folder"), "{code} {err}");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let (code, _, err) = run(&file, &["dev"]);
+    assert!(code == 1 && err.contains("file"), "{code} {err}");
+    let data = folder.path().join("data");
+    let _engine = Engine::start(&data);
+    let (code, _, err) = run(&data, &["dev"]);
+    assert!(code == 1 && err.contains("in use by the engine in process"), "{code} {err}");
+}
+
+#[test]
+fn the_http_api_is_guarded_and_names_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let _engine = Engine::start(folder.path());
+    let api = Api::of(folder.path());
+    let start = r#"{"type":"start","workflow":"Welcome","id":"ann","input":"Ann"}"#;
+    let (status, body) = api.ask("POST", "/v1/messages?wait=absorbed", start);
+    assert!(status == 200 && body["run_id"].is_string(), "{status} {body}");
+    let (status, body) = api.ask("GET", "/v1/workflows/ann/result?timeout_s=20", "");
+    assert_eq!((status, &body["result"]), (200, &Value::from("hello Ann")));
+    assert_eq!(api.ask("GET", "/v1/workflows/ann", "").1["status"], "completed");
+    let large = format!(r#"{{"type":"signal","id":"ann","name":"x","input":"{}"}}"#, "x".repeat(1 << 20));
+    for (method, path, body, status, said) in [
+        ("POST", "/v1/messages", "{", 400, "not JSON"),
+        ("POST", "/v1/messages", r#"{"type":"start","workflow":"W","id":"a/b"}"#, 400, "id: "),
+        ("POST", "/v1/messages", r#"{"type":"start","workflow":7,"id":"a"}"#, 400, "workflow: "),
+        ("POST", "/v1/messages", r#"{"type":"outcome"}"#, 400, "internal"),
+        ("POST", "/v1/messages", r#"{"type":"start","workflow":"W","id":"a","typo":1}"#, 400, "typo"),
+        ("POST", "/v1/messages?wait=never", "{}", 400, "wait"),
+        ("POST", "/v1/messages", &large, 413, "larger than"),
+        ("GET", "/v1/workflows/nobody", "", 404, "nobody"),
+        ("GET", "/v1/workflows/..%2F..", "", 400, "id: "),
+        ("GET", "/v1/workflows/ann?run_id=x", "", 400, "run_id"),
+        ("GET", "/v1/workflows/ann/result?timeout_s=-1", "", 400, "timeout_s"),
+        ("GET", "/v1/workflows?limit=many", "", 400, "limit"),
+        ("DELETE", "/v1/workflows/ann", "", 404, "there is no"),
+        ("GET", "/elsewhere", "", 404, "there is no"),
+    ] {
+        let (got, answer) = api.ask(method, path, body);
+        let message = answer["error"]["message"].as_str().unwrap_or_default();
+        assert!(got == status && message.contains(said), "{method} {path} {body:.60}: {got} {answer}");
+    }
+    assert_eq!(Api { token: "0".repeat(32), ..Api::of(folder.path()) }.ask("GET", "/v1/engine", "").0, 401);
+    assert_eq!(Api { host: "evil.example".into(), ..Api::of(folder.path()) }.ask("GET", "/v1/engine", "").0, 403);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_token_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let _engine = Engine::start(folder.path());
+    let mode = std::fs::metadata(folder.path().join("api.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+/// A client that says exactly what it is told to.
+struct Api {
+    address: String,
+    host: String,
+    token: String,
+}
+
+impl Api {
+    fn of(data: &Path) -> Self {
+        let api = json(&std::fs::read_to_string(data.join("api.json")).unwrap());
+        let address = api["url"].as_str().unwrap().trim_start_matches("http://").to_owned();
+        Self { host: address.clone(), address, token: api["token"].as_str().unwrap().into() }
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let (host, token, length) = (&self.host, &self.token, body.len());
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let _ = stream.write_all(body.as_bytes()); // an answer may come before the body is through
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head[9..12].parse().unwrap(), json(body))
+    }
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
