@@ -5,6 +5,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,6 +27,8 @@ pub struct Faulty {
     store: Arc<dyn ObjectStore>,
     queues: Arc<dyn Queues>,
     injector: Arc<Injector>,
+    /// Set by a crash: nothing that the process still does within its last step reaches the world.
+    dead: AtomicBool,
     on_crash: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -37,7 +40,13 @@ impl Faulty {
         on_crash: impl Fn() + Send + Sync + 'static,
     ) -> Ports {
         let (store, queues) = (ports.store.clone(), ports.queues.clone());
-        let faulty = Arc::new(Self { store, queues, injector, on_crash: Box::new(on_crash) });
+        let faulty = Arc::new(Self {
+            store,
+            queues,
+            injector,
+            dead: AtomicBool::new(false),
+            on_crash: Box::new(on_crash),
+        });
         Ports { store: faulty.clone(), queues: faulty, ..ports.clone() }
     }
 
@@ -46,7 +55,11 @@ impl Faulty {
     }
 
     async fn crash_point(&self, fault: Fault) {
+        if self.dead.load(Ordering::SeqCst) {
+            pending::<()>().await;
+        }
         if self.happens(fault) {
+            self.dead.store(true, Ordering::SeqCst);
             (self.on_crash)();
             pending::<()>().await;
         }

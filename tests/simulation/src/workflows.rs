@@ -174,7 +174,7 @@ pub async fn everything(ctx: WorkflowContext, n: u64) -> Result<Summary, Workflo
     let bounded = ctx.join_all_bounded(2, calls).await.into_iter().collect::<Result<Vec<_>, _>>()?;
     done("bounded");
     let first = select! {
-        slow = ctx.activity(square, 50) => slow?,
+        never = ctx.activity(forgotten, ()).schedule_to_close(days(30)) => never.map(|()| 0)?,
         _ = ctx.sleep(secs(1)) => 1,
     };
     let (flaky, declined) = join!(ctx.activity(flaky, "ann".to_string()), ctx.activity(declines, 7));

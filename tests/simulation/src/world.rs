@@ -65,7 +65,8 @@ impl World {
         let ids = ["everything-1", "everything-2", "patient-1"];
         self.client_requests();
         let client = self.client();
-        let ends = self.sim.block_on(async move { all_ends(&client, &ids).await }, LONGEST);
+        let clock = self.sim.clock();
+        let ends = self.sim.block_on(async move { all_ends(&client, &*clock, &ids).await }, LONGEST);
         let ends = ends.map_err(|stuck| self.stuck(&format!("{stuck:?}: {}", self.describe(&ids))))??;
         self.injector.set_calm(true);
         let rest = || self.in_flight().is_empty();
@@ -94,7 +95,8 @@ impl World {
                 let Ok(workflow_id) = id.parse() else { continue };
                 match client.history(&workflow_id, None).await {
                     Ok((head, events)) => {
-                        let last: Vec<_> = events.iter().rev().take(8).map(|e| (e.n, e.t.to_string(), &e.kind)).collect();
+                        let last: Vec<_> =
+                            events.iter().rev().take(8).map(|e| (e.n, e.t.to_string(), &e.kind)).collect();
                         all += &format!("\n{id}: {:#?}\nlast events: {last:#?}", head.header);
                     }
                     Err(error) => all += &format!("\n{id}: {error}"),
@@ -199,29 +201,33 @@ impl World {
         });
     }
 
-    /// What a client asks for; each request is sent until the queue has taken it, so some arrive twice.
+    /// What clients ask for. Each request is sent twice, as a client does that got no answer.
     fn client_requests(&self) {
         let process = self.sim.process("requests");
-        let bare = self.bare_ports(&process);
-        let ports = Faulty::wrap(&bare, self.injector.clone(), || {});
-        let (client, clock) = (Client::new(ports, Keys::new(Namespace::default()), None), self.sim.clock());
         for (after_s, request) in requests() {
-            let (client, clock) = (client.clone(), clock.clone());
+            let (client, clock) = (self.client(), self.sim.clock());
             process.spawn(async move {
                 pause(&*clock, after_s).await;
-                // A send that hangs in a crash of the queue service is given up and sent again.
-                loop {
-                    let send = client.send_raw(request.to_string());
-                    let limit = pause(&*clock, 30).boxed();
-                    if let futures::future::Either::Left((Ok(()), _)) =
-                        futures::future::select(send.boxed(), limit).await
-                    {
-                        return;
+                // A signal waits a minute for its run (G10), and a start may be delayed for longer: so it is looked for.
+                while request["type"] != "start" && !exists(&client, &request).await {
+                    pause(&*clock, 5).await;
+                }
+                for _ in 0..2 {
+                    while client.send_raw(request.to_string()).await.is_err() {
+                        pause(&*clock, 1).await;
                     }
-                    pause(&*clock, 1).await;
+                    pause(&*clock, 40).await;
                 }
             });
         }
+    }
+}
+
+async fn exists(client: &Client, request: &Value) -> bool {
+    let id = request["id"].as_str().and_then(|id| id.parse::<WorkflowId>().ok());
+    match id {
+        Some(id) => client.head(&id, None).await.is_ok(),
+        None => false,
     }
 }
 
@@ -247,7 +253,11 @@ async fn pause(clock: &dyn Clock, seconds: u64) {
     clock.sleep_until(clock.now().plus(Duration::from_secs(seconds))).await;
 }
 
-async fn all_ends(client: &Client, ids: &[&str]) -> Result<BTreeMap<String, (Status, Payload)>, String> {
+async fn all_ends(
+    client: &Client,
+    clock: &dyn Clock,
+    ids: &[&str],
+) -> Result<BTreeMap<String, (Status, Payload)>, String> {
     let mut ends = BTreeMap::new();
     for id in ids {
         let workflow_id: WorkflowId = id.parse().map_err(|e| format!("{e}"))?;
@@ -257,7 +267,7 @@ async fn all_ends(client: &Client, ids: &[&str]) -> Result<BTreeMap<String, (Sta
                     ends.insert((*id).to_owned(), (head.header.status, check::result_of(&events)));
                     break;
                 }
-                Ok(_) | Err(ClientError::NotFound(_)) => client.changed(&workflow_id).await,
+                Ok(_) | Err(ClientError::NotFound(_)) => pause(clock, 60).await,
                 Err(error) => return Err(format!("{id}: {error}")),
             }
         }

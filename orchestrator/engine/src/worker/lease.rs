@@ -105,7 +105,8 @@ impl Worker {
             }
             let (now, condition) = read_lease(&self.ports, &held.key).await?;
             let Condition::Matches(etag) = condition else { return Ok(Beat::Lost) };
-            if now.holder != held.lease.holder || now.epoch != held.lease.epoch {
+            // The epoch alone tells whose it is: the holder is absent while its own last write lets go of it.
+            if now.epoch != held.lease.epoch {
                 return Ok(Beat::Lost);
             }
             held.etag = etag;

@@ -51,6 +51,8 @@ impl Worker {
                 Claim::Held(held) => Some(held),
                 Claim::Busy(wait) => return self.come_back(delivery, wait).await,
                 Claim::Stored(outcome) => {
+                    // Said under this task's attempt: the log no longer listens to the one that stored it.
+                    let outcome = ActivityOutcome { attempt: task.attempt, receive_count: 1, ..outcome };
                     report(&self.ports, &task, outcome).await?;
                     return self.done(delivery).await;
                 }
