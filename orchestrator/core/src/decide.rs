@@ -19,6 +19,22 @@ pub const SUSPECT_WAKE: Duration = Duration::from_secs(1);
 /// How long a signal, cancel or terminate waits for a run that does not exist yet (G10).
 pub const WAIT_FOR_RUN: Duration = Duration::from_secs(60);
 
+/// How long a message that has been received so often waits for a run that does not exist yet.
+pub fn wait_for_run(receive_count: u32) -> Duration {
+    Duration::from_secs(u64::from(receive_count).min(10))
+}
+
+/// How many of a message's receives found that its run did not exist yet (G10): nothing that the code did.
+fn waits(message: &Incoming, started_at: Timestamp) -> u32 {
+    let mut left = started_at.since(message.sent_at).min(WAIT_FOR_RUN);
+    let mut waits = 0;
+    while !left.is_zero() {
+        waits += 1;
+        left = left.saturating_sub(wait_for_run(waits));
+    }
+    waits
+}
+
 /// What a turn may know beside the run and the messages.
 #[derive(Clone, Copy)]
 pub struct Turn<'a> {
@@ -93,7 +109,9 @@ impl Decision {
 /// Decides one turn. `live` is the workflow's current run, absent if there is none; afterwards it is the run as the
 /// commit will leave it, so if the commit fails, `live` is to be thrown away.
 pub fn decide(live: &mut Option<Live>, messages: &[Incoming], turn: &Turn<'_>) -> Decision {
-    let suspect = messages.iter().find(|m| m.receive_count >= SUSPECT_AFTER).map(|m| m.message.identity());
+    let started_at = live.as_ref().map_or(turn.now, |live| live.run.info.started_at);
+    let is_suspect = |m: &&Incoming| m.receive_count.saturating_sub(waits(m, started_at)) >= SUSPECT_AFTER;
+    let suspect = messages.iter().find(is_suspect).map(|m| m.message.identity());
     let mut decider = Decider {
         turn: *turn,
         time: live.as_ref().map_or(turn.now, |live| turn.now.max(live.run.last_time)),

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures::channel::oneshot;
 use millrace_core::{RequestId, WorkflowId};
 
-/// How many rejections are remembered for clients that ask later.
+/// How many rejected, and how many settled requests are remembered for clients that ask later.
 const REMEMBERED: usize = 10_000;
 
 /// Rejected requests, and who waits for a run to change.
@@ -17,6 +17,7 @@ pub struct Notices(Mutex<State>);
 #[derive(Default)]
 struct State {
     rejections: VecDeque<(RequestId, String)>,
+    settled: VecDeque<RequestId>,
     waiting: HashMap<WorkflowId, Vec<oneshot::Sender<()>>>,
 }
 
@@ -35,6 +36,11 @@ impl Notices {
             .map(|(_, reason)| reason.clone())
     }
 
+    /// Whether a request was dealt with without a trace in the log: it changed nothing.
+    pub fn is_settled(&self, request_id: &RequestId) -> bool {
+        self.state().settled.contains(request_id)
+    }
+
     /// Resolves at the workflow's next commit or rejection. Register first, then look, then wait.
     pub fn changed(&self, id: &WorkflowId) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
@@ -50,6 +56,14 @@ impl Notices {
         state.rejections.push_back((request_id.clone(), reason.to_owned()));
         if state.rejections.len() > REMEMBERED {
             state.rejections.pop_front();
+        }
+    }
+
+    pub(crate) fn settled(&self, request_id: &RequestId) {
+        let mut state = self.state();
+        state.settled.push_back(request_id.clone());
+        if state.settled.len() > REMEMBERED {
+            state.settled.pop_front();
         }
     }
 

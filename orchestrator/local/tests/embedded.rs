@@ -174,3 +174,27 @@ async fn a_full_disk_loses_nothing() {
     assert_eq!(store.list("", None, 10_000).await.unwrap().len(), accepted, "everything accepted is there");
     assert_eq!(store.messages_in(&QueueName::events()), 1);
 }
+
+/// A message that is received and deleted before it is written leaves nothing to write; neither who settles meanwhile
+/// nor the writer may take that for something else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settling_survives_a_message_that_came_and_went() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Embedded::open(dir.path(), Arc::new(SystemClock::default())).unwrap();
+    let queue = QueueName::inbox();
+    for _ in 0..200 {
+        let sent = store.send(&queue, vec![OutMessage::now("{}".into())]).await;
+        assert!(sent.iter().all(Result::is_ok));
+        let settling = store.clone();
+        let settled = tokio::task::spawn_blocking(move || futures::executor::block_on(settling.settle()));
+        let batch = store.receive(&queue, 1, Duration::from_secs(5), Duration::from_secs(5)).await.unwrap();
+        Queues::delete(&*store, &queue, &[batch[0].receipt.clone()]).await.unwrap();
+        let settled = tokio::time::timeout(Duration::from_secs(10), settled).await;
+        settled.expect("settle returns").unwrap().unwrap();
+    }
+    store.put("key", "body".into(), Condition::Always).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), store.settle())
+        .await
+        .expect("the writer is at work")
+        .unwrap();
+}

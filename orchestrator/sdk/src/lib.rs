@@ -67,8 +67,8 @@ pub use duration::{days, hours, millis, minutes, secs};
 pub use error::{ActivityError, Canceled, Stopped, WorkflowError};
 pub use futures::{join, select_biased as select, try_join};
 pub use millrace_core::{
-    ActivityFailure, ActivityOptions, ApplicationFailure, Blocked, Fault, RetryPolicy, RunId, TaskQueue, TimeoutKind,
-    Timestamp, WorkflowFailure, WorkflowId,
+    ActivityFailure, ActivityOptions, ApplicationFailure, Blocked, Fault, RetryPolicy, RunId, TaskQueue,
+    TimeoutKind, Timestamp, WorkflowFailure, WorkflowId,
 };
 pub use millrace_macros::{Signal, activity, workflow};
 pub use retry::Retry;
@@ -80,9 +80,9 @@ pub use workflow::{AcceptedBy, Signal, Workflow, WorkflowRef};
 /// What a file with workflows and activities imports.
 pub mod prelude {
     pub use crate::{
-        ActivityContext, ActivityError, ActivityFailure, App, ApplicationFailure, Canceled, Retry, Shared, Signal,
-        StateCell, WorkflowContext, WorkflowError, activity, days, hours, join, millis, minutes, secs, select,
-        try_join, workflow,
+        ActivityContext, ActivityError, ActivityFailure, App, ApplicationFailure, Canceled, Retry, Shared,
+        Signal, StateCell, WorkflowContext, WorkflowError, activity, days, hours, join, millis, minutes,
+        secs, select, try_join, workflow,
     };
 }
 

@@ -1,5 +1,7 @@
 //! The command line over real processes. Ports come from the system; what a test starts, it stops.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -145,7 +147,9 @@ fn bad_input_is_named() {
     }
     let (code, _, err) = run(data, &["start", "Nope", "--id", "a"]);
     assert!(code == 6 && err.contains("`Nope` is not registered") && err.contains("Welcome"), "{code} {err}");
-    for args in [&["result", "a", "--timeout", "soon"][..], &["list", "--status", "odd"], &["frobnicate"], &[]] {
+    for args in
+        [&["result", "a", "--timeout", "soon"][..], &["list", "--status", "odd"], &["frobnicate"], &[]]
+    {
         assert_eq!(run(data, args).0, 2, "{args:?}");
     }
     let (code, _, err) = run(data, &["list", "--namespace", "other"]);
@@ -200,7 +204,10 @@ fn the_http_api_is_guarded_and_names_what_is_wrong() {
         assert!(got == status && message.contains(said), "{method} {path} {body:.60}: {got} {answer}");
     }
     assert_eq!(Api { token: "0".repeat(32), ..Api::of(folder.path()) }.ask("GET", "/v1/engine", "").0, 401);
-    assert_eq!(Api { host: "evil.example".into(), ..Api::of(folder.path()) }.ask("GET", "/v1/engine", "").0, 403);
+    assert_eq!(
+        Api { host: "evil.example".into(), ..Api::of(folder.path()) }.ask("GET", "/v1/engine", "").0,
+        403
+    );
 }
 
 #[cfg(unix)]

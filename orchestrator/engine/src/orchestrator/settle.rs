@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use millrace_core::decide::{SUSPECT_AFTER, wait_for_run};
 use millrace_core::{Identity, Message, PendingEffect, Run, RunId, Verdict, WorkflowId};
 use millrace_format::message::Report;
 
 use super::turn::{TurnError, is_known};
 use super::{Orchestrator, Received};
 use crate::dispatch::{DispatchError, dead_letter};
-use crate::ports::{QueueName, Receipt};
+use crate::ports::{OutMessage, QueueName, Receipt};
 
 impl Orchestrator {
     /// Repairs, sends again, rejects, gives back and deletes, as the verdicts say. Returns the messages that are to be
@@ -26,7 +27,10 @@ impl Orchestrator {
             match verdict {
                 Verdict::Absorbed => done.push(received),
                 Verdict::Again => again.push(received.clone()),
-                Verdict::Wait => self.give_back(std::slice::from_ref(received), pause(received)).await,
+                Verdict::Wait => {
+                    let pause = wait_for_run(received.incoming.receive_count);
+                    self.give_back(std::slice::from_ref(received), pause).await;
+                }
                 Verdict::Rejected(reason) => self.reject(id, received, reason).await?,
                 Verdict::Elsewhere(run_id) => {
                     if self.settle_elsewhere(id, *run_id, received).await? {
@@ -41,7 +45,7 @@ impl Orchestrator {
                 }
                 known => {
                     debug_assert!(is_known(known));
-                    self.repair(run, received, verdict).await?;
+                    self.repair(id, run, received, verdict).await?;
                     done.push(received);
                 }
             }
@@ -53,6 +57,7 @@ impl Orchestrator {
     /// G4: whoever finds a guard in the log does its turn's open effects again.
     async fn repair(
         &self,
+        id: &WorkflowId,
         run: Option<&Run>,
         received: &Received,
         verdict: &Verdict,
@@ -60,6 +65,7 @@ impl Orchestrator {
         let (message, identity) = (received.incoming.message.name(), received.incoming.message.identity());
         if let Verdict::Stale(reason) = verdict {
             tracing::info!(message, %identity, reason, "a message came too late and was dropped");
+            self.settled(id, &identity);
         }
         let Some(run) = run else { return Ok(()) };
         self.repair_run(run, &identity).await
@@ -99,8 +105,18 @@ impl Orchestrator {
         };
         if lost {
             self.reject(id, received, &format!("run_id: run {run_id} of `{id}` is closed")).await?;
+        } else {
+            self.settled(id, &message.identity());
         }
         Ok(!lost)
+    }
+
+    /// A request is dealt with although the log says nothing of it: whoever waits for it looks again.
+    fn settled(&self, id: &WorkflowId, identity: &Identity) {
+        if let Identity::Request(request_id) = identity {
+            self.notices.settled(request_id);
+            self.notices.committed(id);
+        }
     }
 
     async fn reject(&self, id: &WorkflowId, received: &Received, reason: &str) -> Result<(), TurnError> {
@@ -125,6 +141,23 @@ impl Orchestrator {
         }
     }
 
+    /// Gives the messages of a lost race back as fresh copies. A receive that ended so says nothing about the code, and
+    /// G9 goes by the receive count: in a fan-in every run would be suspect. One that is suspect already keeps its
+    /// count. If the original stays, it is found absorbed (G2).
+    pub(super) async fn send_back(&self, batch: &[Received], pause: Duration) {
+        let is_suspect = |received: &Received| received.incoming.receive_count >= SUSPECT_AFTER;
+        let (mut stay, again): (Vec<Received>, Vec<Received>) = batch.iter().cloned().partition(is_suspect);
+        if let Some(first) = again.first() {
+            let copy = |received| OutMessage { body: copy_of(received), delay: pause, error: None };
+            let answers = self.ports.queues.send(&first.queue, again.iter().map(copy).collect()).await;
+            let (sent, failed): (Vec<_>, Vec<_>) =
+                again.iter().zip(answers).partition(|(_, answer)| answer.is_ok());
+            self.delete(&sent.into_iter().map(|(received, _)| received).collect::<Vec<_>>()).await;
+            stay.extend(failed.into_iter().map(|(received, _)| received.clone()));
+        }
+        self.give_back(&stay, pause).await;
+    }
+
     /// Acknowledges. A message that stays, for whatever reason, comes again and is found absorbed.
     async fn delete(&self, done: &[&Received]) {
         let Some(first) = done.first() else { return };
@@ -135,9 +168,15 @@ impl Orchestrator {
     }
 }
 
-/// The wait before a message for a run that does not exist yet is looked at again.
-fn pause(received: &Received) -> Duration {
-    Duration::from_secs(u64::from(received.incoming.receive_count).min(10))
+/// The body of a fresh copy. A request without an id goes by its message's, which the copy would not have.
+fn copy_of(received: &Received) -> String {
+    let (body, message_id) = (&received.delivery.body, &received.delivery.message_id);
+    match received.incoming.message.identity() {
+        Identity::Request(id) if id.as_str() == message_id && !body.contains(message_id.as_str()) => {
+            body.replacen('{', &format!("{{\"request_id\":\"{id}\","), 1)
+        }
+        _ => body.clone(),
+    }
 }
 
 fn report_of(message: &Message) -> Option<Report> {

@@ -47,7 +47,7 @@ impl Orchestrator {
                     conflicts += 1;
                     if conflicts == MOST_CONFLICTS {
                         let spread = self.ports.entropy.bits() as u64 % 2_000;
-                        self.give_back(&batch, Duration::from_millis(100 + spread)).await;
+                        self.send_back(&batch, Duration::from_millis(100 + spread)).await;
                         break;
                     }
                 }

@@ -166,9 +166,14 @@ impl Shared {
         let wake = (was_empty && !inner.pending.is_empty())
             || (!was_urgent && inner.urgent)
             || inner.pending.size_bytes > MOST_PENDING_BYTES;
+        // A message that came and went is not written: who waits for that has nothing more to wait for.
+        let canceled_out = !was_empty && inner.pending.is_empty();
         drop(inner);
         if wake {
             self.work.notify_one();
+        }
+        if canceled_out {
+            self.progress.notify_waiters();
         }
         result
     }

@@ -55,7 +55,10 @@ impl Direct {
         if addressed.namespace == *own {
             return Ok(request_id);
         }
-        Err(RunError::Rejected(format!("namespace: `{}` is not served here; this is `{own}`", addressed.namespace)))
+        Err(RunError::Rejected(format!(
+            "namespace: `{}` is not served here; this is `{own}`",
+            addressed.namespace
+        )))
     }
 
     async fn put(self, mut request: InboxMessage) -> Result<Sent, RunError> {
@@ -89,7 +92,9 @@ impl Direct {
         request_id: &RequestId,
     ) -> Result<Option<Sent>, RunError> {
         match request {
-            InboxMessage::Start(start) if start.id_conflict == IdConflict::UseExisting && start.signal.is_none() => {
+            InboxMessage::Start(start)
+                if start.id_conflict == IdConflict::UseExisting && start.signal.is_none() =>
+            {
                 match self.engine.head(&start.id, None).await {
                     Ok(head) if head.header.status.is_open() => {
                         let run_id = Some(head.header.run_id);
@@ -176,7 +181,9 @@ fn superfluous(request: &InboxMessage, run: &Run) -> Result<Option<RunId>, RunEr
             Ok(Some(run_id).filter(|_| uses && run.status.is_open()))
         }
         InboxMessage::Signal(_) => Ok(None),
-        InboxMessage::Cancel(stop) | InboxMessage::Terminate(stop) if stop.run_id.is_none_or(|r| r == run_id) => {
+        InboxMessage::Cancel(stop) | InboxMessage::Terminate(stop)
+            if stop.run_id.is_none_or(|r| r == run_id) =>
+        {
             if run.status == Status::Running {
                 return Ok(None);
             }

@@ -112,7 +112,8 @@ impl<W: Workflow> Handle<W> {
     /// The state that the workflow publishes; `None` if it publishes none.
     pub async fn state<T: DeserializeOwned>(&self) -> Result<Option<T>, RunError> {
         let Some(state) = self.describe().await?.state else { return Ok(None) };
-        let bad = |error| RunError::BadOutput(format!("the state of `{}` has another shape: {error}", self.id));
+        let bad =
+            |error| RunError::BadOutput(format!("the state of `{}` has another shape: {error}", self.id));
         state.read().map(Some).map_err(bad)
     }
 

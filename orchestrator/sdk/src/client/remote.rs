@@ -75,7 +75,9 @@ impl Remote {
 
     fn strange(&self, error: &dyn std::fmt::Display) -> RunError {
         let url = &self.url;
-        RunError::Unavailable(format!("the engine at {url} gave an answer that this build cannot read: {error}"))
+        RunError::Unavailable(format!(
+            "the engine at {url} gave an answer that this build cannot read: {error}"
+        ))
     }
 }
 

@@ -54,7 +54,9 @@ impl From<ErrorBody> for RunError {
         match kind {
             ErrorKind::NotFound => Self::NotFound(message),
             ErrorKind::Rejected | ErrorKind::Invalid | ErrorKind::TooLarge => Self::Rejected(message),
-            ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::Unavailable => Self::Unavailable(message),
+            ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::Unavailable => {
+                Self::Unavailable(message)
+            }
         }
     }
 }
@@ -104,7 +106,9 @@ impl From<Option<Outcome>> for OutcomeBody {
             Some(Outcome::Failed(failure)) => {
                 Self { outcome: OutcomeName::Failed, failure: Some(failure), ..none }
             }
-            Some(Outcome::Blocked(mark)) => Self { outcome: OutcomeName::Blocked, blocked: Some(*mark), ..none },
+            Some(Outcome::Blocked(mark)) => {
+                Self { outcome: OutcomeName::Blocked, blocked: Some(*mark), ..none }
+            }
         }
     }
 }

@@ -174,7 +174,9 @@ impl Dev {
         let ended = self.runtimes.engine().spawn(async move {
             let aborts: Vec<_> = tasks.iter().map(JoinHandle::abort_handle).collect();
             if tokio::time::timeout(limit, futures::future::join_all(tasks)).await.is_err() {
-                tracing::warn!("some work did not end in time; it is abandoned and goes on at the next start");
+                tracing::warn!(
+                    "some work did not end in time; it is abandoned and goes on at the next start"
+                );
                 aborts.iter().for_each(tokio::task::AbortHandle::abort);
             }
             if let Err(error) = queues.settle().await {

@@ -27,7 +27,10 @@ impl Guard {
     fn check(&self, headers: &HeaderMap) -> Answer<()> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let host = text(header::HOST);
-        if ![format!("127.0.0.1:{}", self.port), format!("localhost:{}", self.port)].iter().any(|own| own == host) {
+        if ![format!("127.0.0.1:{}", self.port), format!("localhost:{}", self.port)]
+            .iter()
+            .any(|own| own == host)
+        {
             let message = format!("Host: `{host:.100}` is not this server; ask 127.0.0.1:{}", self.port);
             return Err(ApiError(ErrorKind::Forbidden, message));
         }
@@ -64,7 +67,9 @@ mod tests {
         for host in ["evil.example:7", "127.0.0.1", "127.0.0.1:8", "localhost", ""] {
             assert_eq!(status(host, "Bearer secret"), Some(ErrorKind::Forbidden), "{host}");
         }
-        for token in ["Bearer secre", "Bearer secret ", "secret", "Bearer ", "Bearer Secret", "Bearer secretsecret"] {
+        for token in
+            ["Bearer secre", "Bearer secret ", "secret", "Bearer ", "Bearer Secret", "Bearer secretsecret"]
+        {
             assert_eq!(status("127.0.0.1:7", token), Some(ErrorKind::Unauthorized), "{token}");
         }
     }

@@ -72,7 +72,8 @@ pub(super) async fn inbox_message(body: Body) -> Answer<InboxMessage> {
     let bytes = to_bytes(body, MOST_BODY_BYTES).await.map_err(|error| {
         let source = std::error::Error::source(&error);
         if source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
-            let message = format!("the body is larger than {MOST_BODY_BYTES} bytes; send large data by reference");
+            let message =
+                format!("the body is larger than {MOST_BODY_BYTES} bytes; send large data by reference");
             return ApiError(ErrorKind::TooLarge, message);
         }
         ApiError::invalid(format!("the body did not arrive whole: {error}"))

@@ -51,7 +51,11 @@ async fn engine(State(service): Served) -> Json<EngineInfo> {
     Json(service.about.clone())
 }
 
-async fn send(State(service): Served, Asked(asked): Asked<Send>, body: Body) -> Answer<(StatusCode, Json<Sent>)> {
+async fn send(
+    State(service): Served,
+    Asked(asked): Asked<Send>,
+    body: Body,
+) -> Answer<(StatusCode, Json<Sent>)> {
     let message = inbox_message(body).await?;
     let sent = match asked.wait {
         Some(Wait::Absorbed) => service.backend.send(message).await?,
@@ -89,8 +93,9 @@ async fn result(
     Path(id): Path<String>,
     Asked(until): Asked<Until>,
 ) -> Answer<Json<OutcomeBody>> {
-    let wait = Duration::try_from_secs_f64(until.timeout_s)
-        .map_err(|_| ApiError::invalid(format!("timeout_s: {} is not a number of seconds", until.timeout_s)))?;
+    let wait = Duration::try_from_secs_f64(until.timeout_s).map_err(|_| {
+        ApiError::invalid(format!("timeout_s: {} is not a number of seconds", until.timeout_s))
+    })?;
     let outcome = service.backend.outcome(&workflow_id(&id)?, until.run_id, wait.min(LONGEST_WAIT)).await?;
     Ok(Json(outcome.into()))
 }

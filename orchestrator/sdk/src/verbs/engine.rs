@@ -13,20 +13,20 @@ use super::connect::{Connected, engine};
 use super::failure::{Failure, Verdict};
 use super::job::{Job, JobEntry};
 use super::{MakeApp, say};
-use crate::dev::{Dev, Options};
 use crate::App;
+use crate::dev::{Dev, Options};
 
 /// Sets which log lines are shown, such as `info` or `millrace_engine=debug`.
 const LOG: &str = "MILLRACE_LOG";
 
 pub(super) async fn dev(app: Option<MakeApp>, place: &Place, args: &DevArgs) -> Verdict {
     let Some(app) = app else {
-        let message = "this program knows no workflows; run the `dev` verb of the program that registers them";
+        let message =
+            "this program knows no workflows; run the `dev` verb of the program that registers them";
         return Err(Failure::usage(message));
     };
     log(LevelFilter::INFO);
-    let options =
-        Options { port: Some(args.port), slots: args.slots, ..options(place) };
+    let options = Options { port: Some(args.port), slots: args.slots, ..options(place) };
     let (dev, app) = begin(app, place, options).await?;
     introduce(&dev, &app, &place.data);
     interrupted().await;

@@ -66,7 +66,9 @@ impl Line {
         let now = stands(run);
         match self {
             Self::Quiet => {}
-            Self::Terminal(bar) => bar.set_message(format!("{now}  ({})", span(clock.now() - run.started_at))),
+            Self::Terminal(bar) => {
+                bar.set_message(format!("{now}  ({})", span(clock.now() - run.started_at)))
+            }
             Self::Plain(last) if *last == now => {}
             Self::Plain(last) => {
                 eprintln!("{now}");

@@ -28,7 +28,8 @@ pub(super) async fn start(place: &Place, args: StartArgs) -> Verdict {
         && !engine.workflows.iter().any(|known| known == args.workflow.as_str())
     {
         let known = if engine.workflows.is_empty() { "none".into() } else { engine.workflows.join(", ") };
-        let message = format!("workflow: `{}` is not registered in the engine (registered: {known})", args.workflow);
+        let message =
+            format!("workflow: `{}` is not registered in the engine (registered: {known})", args.workflow);
         return Err(Failure::rejected(message));
     }
     let id = args.id.clone();
@@ -121,7 +122,9 @@ async fn send(
         say(&format!("accepted for `{id}`; its log does not have it yet"));
     } else {
         let data = place.data.display();
-        say(&format!("accepted for `{id}`; no engine is at work on `{data}`: it is done when `dev` is started"));
+        say(&format!(
+            "accepted for `{id}`; no engine is at work on `{data}`: it is done when `dev` is started"
+        ));
     }
     Ok(())
 }
@@ -137,9 +140,9 @@ fn input(text: &str) -> Result<Payload, Failure> {
         }
         None if text == "-" => {
             let mut all = String::new();
-            std::io::stdin()
-                .read_to_string(&mut all)
-                .map_err(|error| Failure::usage(format!("--input: standard input cannot be read: {error}")))?;
+            std::io::stdin().read_to_string(&mut all).map_err(|error| {
+                Failure::usage(format!("--input: standard input cannot be read: {error}"))
+            })?;
             from_file = all;
             (from_file.as_str(), "standard input".into())
         }

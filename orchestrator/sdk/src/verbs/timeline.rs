@@ -77,7 +77,8 @@ impl Story {
                 (format!("timer #{}", e.timer_id), format!("started, due in {}", span(e.fire_at - event.t)))
             }
             EventKind::TimerFired(e) => {
-                let waited = self.timers.get(&e.timer_id).map(|begin| format!(" after {}", span(event.t - *begin)));
+                let waited =
+                    self.timers.get(&e.timer_id).map(|begin| format!(" after {}", span(event.t - *begin)));
                 (format!("timer #{}", e.timer_id), format!("fired{}", waited.unwrap_or_default()))
             }
             EventKind::TimerCanceled(e) => (format!("timer #{}", e.timer_id), "canceled".into()),
