@@ -26,6 +26,10 @@ pub fn wait_for_run(receive_count: u32) -> Duration {
 
 /// How many of a message's receives found that its run did not exist yet (G10): nothing that the code did.
 fn waits(message: &Incoming, started_at: Timestamp) -> u32 {
+    use crate::Message::{Cancel, Resume, Signal, Terminate};
+    if !matches!(message.message, Signal { .. } | Cancel { .. } | Terminate { .. } | Resume { .. }) {
+        return 0;
+    }
     let mut left = started_at.since(message.sent_at).min(WAIT_FOR_RUN);
     let mut waits = 0;
     while !left.is_zero() {

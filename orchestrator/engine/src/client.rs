@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use millrace_core::{
-    BlockedMark, Event, EventKind, Fault, Payload, RequestId, RunId, Status, TimeoutKind, WorkflowFailure,
+    BlockedMark, Event, EventKind, Fault, Payload, RequestId, Run, RunId, Status, TimeoutKind, WorkflowFailure,
     WorkflowId,
 };
 use millrace_format::message::{self, InboxMessage};
@@ -96,19 +96,26 @@ impl Client {
         Ok(self.ports.queues.settle().await?)
     }
 
-    /// Waits until the workflow's log has absorbed the request, and says which run did; or fails with the reason why
-    /// it was rejected.
-    pub async fn absorbed(&self, id: &WorkflowId, request_id: &RequestId) -> Result<RunId, ClientError> {
+    /// Waits until the engine has dealt with a request that was sent, and says which run absorbed it; or fails with the
+    /// reason why it was rejected. A request that changes nothing leaves no trace in the log: then the run's head tells.
+    /// Of a start that is rejected a client in another process hears nothing; let it wait no longer than it wants to.
+    pub async fn absorbed(&self, request: &InboxMessage) -> Result<RunId, ClientError> {
+        let (id, run_id, request_id) = address(request);
+        let request_id = request_id.ok_or_else(|| ClientError::Rejected("request_id: is missing".into()))?;
         loop {
             let changed = self.changed(id);
             if let Some(reason) = self.rejection(request_id) {
                 return Err(ClientError::Rejected(reason));
             }
-            if let Some(live) = self.reader.load(id).await?.live
-                && let Some(run_id) = live.run.absorbed_request(request_id)
-            {
-                self.ports.queues.settle().await?;
-                return Ok(run_id);
+            let is_settled = self.notices.as_ref().is_none_or(|notices| notices.is_settled(request_id));
+            if let Some(live) = self.reader.load(id).await?.live {
+                if let Some(run_id) = live.run.absorbed_request(request_id) {
+                    self.ports.queues.settle().await?;
+                    return Ok(run_id);
+                }
+                if is_settled && let Some(end) = without_trace(request, run_id, &live.run) {
+                    return end.map_err(ClientError::Rejected);
+                }
             }
             changed.await;
         }
@@ -177,6 +184,28 @@ impl Client {
             changed.boxed().await;
         }
     }
+}
+
+fn address(request: &InboxMessage) -> (&WorkflowId, Option<RunId>, Option<&RequestId>) {
+    match request {
+        InboxMessage::Start(m) => (&m.id, m.run_id, m.request_id.as_ref()),
+        InboxMessage::Signal(m) => (&m.id, m.run_id, m.request_id.as_ref()),
+        InboxMessage::Cancel(m) | InboxMessage::Terminate(m) => (&m.id, m.run_id, m.request_id.as_ref()),
+        InboxMessage::Resume(m) => (&m.id, m.run_id, m.request_id.as_ref()),
+    }
+}
+
+/// What becomes of a request that this run has not absorbed, if that can be said: a closed run takes nothing but a
+/// start, and one that is not blocked goes on without being resumed.
+fn without_trace(request: &InboxMessage, wanted: Option<RunId>, run: &Run) -> Option<Result<RunId, String>> {
+    if matches!(request, InboxMessage::Start(_)) {
+        return None;
+    }
+    if !run.status.is_open() || wanted.is_some_and(|wanted| wanted != run.info.run_id) {
+        return Some(Err("the run is closed".into()));
+    }
+    let goes_on = matches!(request, InboxMessage::Resume(_)) && run.blocked.is_none();
+    goes_on.then_some(Ok(run.info.run_id))
 }
 
 fn outcome_of(head: &Head) -> Option<Outcome> {

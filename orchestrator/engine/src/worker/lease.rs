@@ -20,6 +20,8 @@ pub(super) enum Claim {
     Stored(ActivityOutcome),
     /// Nobody waits for the activity any more.
     Canceled(String),
+    /// The log has the outcome of this attempt.
+    Unwanted,
 }
 
 /// A lease that this worker holds.
@@ -43,8 +45,15 @@ impl Worker {
     pub(super) async fn claim(&self, task: &Task) -> Result<Claim, TaskError> {
         let keys = Keys::new(self.config.namespace.clone());
         let key = keys.lease(&task.workflow_id, task.run_id, task.activity_id);
+        // Nobody else writes this name: a claim whose reply is lost is told from one by another slot of this worker.
+        let claimant = format!("{}-{:016x}", self.holder, self.ports.entropy.bits() as u64);
         for _ in 0..5 {
             let (lease, condition, age) = self.look(&key).await?;
+            if lease.holder.as_ref() == Some(&claimant)
+                && let Condition::Matches(etag) = condition
+            {
+                return Ok(Claim::Held(Held { key, etag, lease }));
+            }
             if let Some(reason) = lease.cancel {
                 return Ok(Claim::Canceled(reason));
             }
@@ -52,13 +61,17 @@ impl Worker {
                 return Ok(Claim::Stored(outcome));
             }
             let good_for = Duration::from_millis(lease.good_for_ms);
-            let ours = lease.holder.as_ref() == Some(&self.holder);
+            let ours = lease.holder.as_ref().is_some_and(|holder| holder.starts_with(&self.holder));
             let void = self.config.only_process && !ours;
             if lease.holder.is_some() && !void && age < good_for {
                 return Ok(Claim::Busy(good_for.saturating_sub(age).max(Duration::from_secs(1))));
             }
+            // Somebody has had this attempt before: it may be a late duplicate, and the log knows (G6).
+            if lease.epoch > 0 && lease.attempt >= task.attempt && !self.is_wanted(task).await? {
+                return Ok(Claim::Unwanted);
+            }
             let taken = Lease {
-                holder: Some(self.holder.clone()),
+                holder: Some(claimant.clone()),
                 epoch: lease.epoch + 1,
                 attempt: task.attempt,
                 good_for_ms: u64::try_from(self.config.lease.as_millis()).unwrap_or(u64::MAX),

@@ -95,10 +95,11 @@ impl Worker {
 
     fn launch(&self, running: &Arc<Running>) -> (Fuse<oneshot::Receiver<Answer>>, SpawnHandle) {
         let (sender, receiver) = oneshot::channel();
-        let code = self.code.run(running.clone());
+        let (code, attempt) = (self.code.clone(), running.clone());
         let handle = self.ports.spawn.spawn(
             async move {
-                let _ = sender.send(code.await);
+                // Called in here: code that panics before its first await must not take the worker along.
+                let _ = sender.send(code.run(attempt).await);
             }
             .boxed(),
         );

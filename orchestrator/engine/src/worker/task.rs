@@ -1,6 +1,7 @@
 //! One task, from its delivery to its outcome.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millrace_core::{ActivityOutcome, ApplicationFailure, Fault, OutcomeResult, Task, TimeoutKind};
 use millrace_format::message;
@@ -43,13 +44,14 @@ impl Worker {
             tracing::info!(workflow_id = %task.workflow_id, activity = task.activity, "nobody waits for this task");
             return self.done(delivery).await;
         }
-        if let Some(fault) = self.too_late(&task) {
+        if let Some(fault) = self.too_late(&task, delivery.receive_count) {
             return self.finish(delivery, &task, OutcomeResult::Failed(fault), None).await;
         }
         let held = if task.options.needs_lease() {
             match self.claim(&task).await? {
                 Claim::Held(held) => Some(held),
-                Claim::Busy(wait) => return self.come_back(delivery, wait).await,
+                Claim::Busy(wait) => return self.come_back(delivery, task, wait).await,
+                Claim::Unwanted => return self.done(delivery).await,
                 Claim::Stored(outcome) => {
                     // Said under this task's attempt: the log no longer listens to the one that stored it.
                     let outcome = ActivityOutcome { attempt: task.attempt, receive_count: 1, ..outcome };
@@ -71,7 +73,7 @@ impl Worker {
             Ended::With(result, held) => self.finish(delivery, running.task_ref(), result, held).await,
             Ended::GiveBack(held) => {
                 self.release(held).await;
-                self.give_back(delivery).await
+                self.come_back(delivery, running.task_ref().clone(), Duration::ZERO).await
             }
             Ended::LeaseLost => {
                 tracing::warn!(
@@ -84,7 +86,7 @@ impl Worker {
     }
 
     /// A task that comes again may have been answered already: the log knows.
-    async fn is_wanted(&self, task: &Task) -> Result<bool, TaskError> {
+    pub(super) async fn is_wanted(&self, task: &Task) -> Result<bool, TaskError> {
         let Some(head) = self.reader.head(&task.workflow_id).await? else { return Ok(false) };
         let current = head.header.run_id == task.run_id;
         let waits = |pending: &millrace_format::PendingActivity| {
@@ -93,14 +95,15 @@ impl Worker {
         Ok(current && head.header.activities.iter().any(waits))
     }
 
-    fn too_late(&self, task: &Task) -> Option<Fault> {
+    fn too_late(&self, task: &Task, receive_count: u32) -> Option<Fault> {
         let now = self.ports.clock.now();
-        let passed = |since: millrace_core::Timestamp, limit: Option<std::time::Duration>| {
+        let passed = |since: millrace_core::Timestamp, limit: Option<Duration>| {
             limit.is_some_and(|limit| since.plus(limit) < now)
         };
         let kind = if passed(task.scheduled_at, task.options.schedule_to_close) {
             TimeoutKind::ScheduleToClose
-        } else if passed(task.available_at, task.options.schedule_to_start) {
+        } else if receive_count == 1 && passed(task.available_at, task.options.schedule_to_start) {
+            // One that comes again has found a worker before.
             TimeoutKind::ScheduleToStart
         } else if !self.code.knows(&task.activity) {
             let names = self.code.names().join(", ");
@@ -137,16 +140,12 @@ impl Worker {
         self.done(delivery).await
     }
 
-    /// A graceful return: a fresh copy of the task, so that neither an attempt nor a receive is counted.
-    async fn give_back(&self, delivery: &Delivery) -> Result<(), TaskError> {
-        send_one(&self.ports, &self.queue, OutMessage::now(delivery.body.clone())).await?;
-        self.done(delivery).await
-    }
-
-    /// The activity is being run by somebody else: the same attempt comes again later.
-    async fn come_back(&self, delivery: &Delivery, wait: std::time::Duration) -> Result<(), TaskError> {
+    /// The same attempt comes again, as a fresh copy: neither an attempt nor a receive is counted, and its time to
+    /// start begins anew. For a worker that stops, and for an activity that somebody else is running.
+    async fn come_back(&self, delivery: &Delivery, task: Task, wait: Duration) -> Result<(), TaskError> {
         let delay = wait.min(<dyn crate::ports::Queues>::LONGEST_DELAY);
-        let again = OutMessage { body: delivery.body.clone(), delay, error: None };
+        let again = Task { available_at: self.ports.clock.now().plus(delay), ..task };
+        let again = OutMessage { body: message::write(&again), delay, error: None };
         send_one(&self.ports, &self.queue, again).await?;
         self.done(delivery).await
     }
