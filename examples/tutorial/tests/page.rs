@@ -27,7 +27,11 @@ fn the_page_shows_the_code_that_is_tested() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("../../docs/tutorial.md")).unwrap();
     let programs = programs(&page);
-    assert_eq!(page.matches("```rust").count(), programs.len(), "a block of Rust has no `{MARK}… -->` before it");
+    assert_eq!(
+        page.matches("```rust").count(),
+        programs.len(),
+        "a block of Rust has no `{MARK}… -->` before it"
+    );
     assert!(programs.len() >= 7, "{}", programs.len());
     for (name, shown) in programs {
         let tested = fs::read_to_string(root.join("src").join(name)).unwrap();

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use millrace_core::{
-    BlockedMark, Event, EventKind, Fault, Payload, RequestId, Run, RunId, Status, TimeoutKind, WorkflowFailure,
-    WorkflowId,
+    BlockedMark, Event, EventKind, Fault, Payload, RequestId, Run, RunId, Status, TimeoutKind,
+    WorkflowFailure, WorkflowId,
 };
 use millrace_format::message::{self, InboxMessage};
 use millrace_format::{Head, Keys};

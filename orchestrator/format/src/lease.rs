@@ -18,6 +18,9 @@ pub struct Lease {
     /// The attempt that holds it.
     #[serde(default)]
     pub attempt: u32,
+    /// How many workers took this attempt before, and neither ended it nor gave it back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub vanished: u32,
     /// How long it is good for after each write, in milliseconds.
     #[serde(default)]
     pub good_for_ms: u64,
@@ -30,6 +33,10 @@ pub struct Lease {
     /// The outcome of an exclusive activity, stored before it is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<ActivityOutcome>,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 impl Lease {

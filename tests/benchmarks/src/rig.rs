@@ -30,7 +30,7 @@ impl Rig {
     /// Opens the folder and starts the engine.
     pub fn start(folder: &Path, app: &App) -> anyhow::Result<Self> {
         app.check().map_err(anyhow::Error::msg)?;
-        let engine = Builder::new_current_thread().enable_all().build()?;
+        let engine = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let activities = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let clock = Arc::new(SystemClock::default());
         let store = Embedded::open(folder, clock.clone()).context("the data folder cannot be opened")?;

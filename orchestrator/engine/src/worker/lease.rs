@@ -49,16 +49,16 @@ impl Worker {
         let claimant = format!("{}-{:016x}", self.holder, self.ports.entropy.bits() as u64);
         for _ in 0..5 {
             let (lease, condition, age) = self.look(&key).await?;
-            if lease.holder.as_ref() == Some(&claimant)
-                && let Condition::Matches(etag) = condition
-            {
-                return Ok(Claim::Held(Held { key, etag, lease }));
-            }
             if let Some(reason) = lease.cancel {
                 return Ok(Claim::Canceled(reason));
             }
             if let Some(outcome) = lease.outcome {
                 return Ok(Claim::Stored(outcome));
+            }
+            if lease.holder.as_ref() == Some(&claimant)
+                && let Condition::Matches(etag) = condition
+            {
+                return Ok(Claim::Held(Held { key, etag, lease }));
             }
             let good_for = Duration::from_millis(lease.good_for_ms);
             let ours = lease.holder.as_ref().is_some_and(|holder| holder.starts_with(&self.holder));
@@ -70,7 +70,13 @@ impl Worker {
             if lease.epoch > 0 && lease.attempt >= task.attempt && !self.is_wanted(task).await? {
                 return Ok(Claim::Unwanted);
             }
+            // A holder that ended or gave back took its name off. The queue does not know: copies of the task are fresh.
+            let vanished = match lease.attempt == task.attempt {
+                true => lease.vanished + u32::from(lease.holder.is_some()),
+                false => 0,
+            };
             let taken = Lease {
+                vanished,
                 holder: Some(claimant.clone()),
                 epoch: lease.epoch + 1,
                 attempt: task.attempt,

@@ -51,12 +51,17 @@ impl Running {
     pub(super) async fn beat(&self) -> Payload {
         std::future::poll_fn(|context| {
             self.supervisor.register(context.waker());
-            match self.state().beat.take() {
+            match self.take_beat() {
                 Some(details) => std::task::Poll::Ready(details),
                 None => std::task::Poll::Pending,
             }
         })
         .await
+    }
+
+    /// The latest heartbeat, if the supervisor has not seen it.
+    pub(super) fn take_beat(&self) -> Option<Payload> {
+        self.state().beat.take()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -140,7 +140,7 @@ impl Worker {
             return Some(Some(supervised.timed_out(TimeoutKind::Heartbeat)));
         }
         if due(supervised.watch.give_back_at) {
-            return Some(Some(Ended::GiveBack(supervised.held.take())));
+            return Some(Some(supervised.ended(Err(Fault::Canceled { reason: String::new() }))));
         }
         if due(Some(supervised.watch.extend_at)) {
             self.extend(supervised, now).await;
@@ -186,7 +186,9 @@ impl Worker {
 impl Supervised<'_> {
     fn ended(&mut self, answer: Answer) -> Ended {
         let mut held = self.held.take();
-        if let (Some(held), Some(details)) = (&mut held, self.unwritten.take()) {
+        // An attempt may beat and end within one step: its last details count too.
+        let details = self.running.take_beat().or_else(|| self.unwritten.take());
+        if let (Some(held), Some(details)) = (&mut held, details) {
             held.lease.details = Some(details);
         }
         match answer {

@@ -98,7 +98,7 @@ impl Worker {
     fn too_late(&self, task: &Task, receive_count: u32) -> Option<Fault> {
         let now = self.ports.clock.now();
         let passed = |since: millrace_core::Timestamp, limit: Option<Duration>| {
-            limit.is_some_and(|limit| since.plus(limit) < now)
+            limit.is_some_and(|limit| since.plus(limit) <= now)
         };
         let kind = if passed(task.scheduled_at, task.options.schedule_to_close) {
             TimeoutKind::ScheduleToClose
@@ -126,7 +126,9 @@ impl Worker {
         held: Option<Held>,
     ) -> Result<(), TaskError> {
         let (activity_id, attempt) = (task.activity_id, task.attempt);
-        let outcome = ActivityOutcome { activity_id, attempt, receive_count: delivery.receive_count, result };
+        let vanished = held.as_ref().map_or(0, |held| held.lease.vanished);
+        let receive_count = delivery.receive_count.max(vanished.saturating_add(1));
+        let outcome = ActivityOutcome { activity_id, attempt, receive_count, result };
         if let Some(held) = held {
             if !self.conclude(held, task, &outcome).await? {
                 tracing::warn!(

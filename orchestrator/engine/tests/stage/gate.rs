@@ -10,8 +10,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use millrace_core::Timestamp;
 use millrace_engine::ports::{
-    Clock, Condition, Delivery, ETag, ObjectStore, OutMessage, Ports, PutError, QueueError, QueueName, Queues,
-    Receipt, SendError, StoreError, Stored,
+    Clock, Condition, Delivery, ETag, ObjectStore, OutMessage, Ports, PutError, QueueError, QueueName,
+    Queues, Receipt, SendError, StoreError, Stored,
 };
 
 /// Holds back what one process does.
@@ -137,7 +137,9 @@ impl Queues for Gate {
         visibility: Duration,
     ) -> Result<Vec<Delivery>, QueueError> {
         self.pass("receive").await;
-        self.inner.queues.receive(queue, max, wait, visibility).await
+        let received = self.inner.queues.receive(queue, max, wait, visibility).await;
+        open(&self.inner.clock, &self.state).await;
+        received
     }
 
     async fn delete(&self, queue: &QueueName, receipts: &[Receipt]) -> Result<(), QueueError> {

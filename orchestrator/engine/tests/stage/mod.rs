@@ -207,9 +207,9 @@ impl Stage {
     pub fn send_to(&self, queue: &QueueName, body: String) {
         let (queues, queue) = (self.memory.clone(), queue.clone());
         let message = millrace_engine::ports::OutMessage::now(body);
-        self.block_on(async move {
-            millrace_engine::ports::Queues::send(&*queues, &queue, vec![message]).await
-        })
+        self.block_on(
+            async move { millrace_engine::ports::Queues::send(&*queues, &queue, vec![message]).await },
+        )
         .into_iter()
         .for_each(|answer| answer.unwrap());
     }
@@ -261,7 +261,12 @@ impl Stage {
         };
         let end = self.sim.block_on(end, most);
         end.unwrap_or_else(|stuck| {
-            panic!("{stuck:?}: {:?}; ran: {:#?}; {:?}", self.events(id), self.ran(), self.memory.all_messages())
+            panic!(
+                "{stuck:?}: {:?}; ran: {:#?}; {:?}",
+                self.events(id),
+                self.ran(),
+                self.memory.all_messages()
+            )
         })
     }
 
@@ -306,7 +311,8 @@ impl Stage {
         let (head, _) = self.history(id);
         let key = keys().lease(&head.header.workflow_id, head.header.run_id, 1);
         let store = self.memory.clone();
-        let object = self.block_on(async move { millrace_engine::ports::ObjectStore::get(&*store, &key).await });
+        let object =
+            self.block_on(async move { millrace_engine::ports::ObjectStore::get(&*store, &key).await });
         object.unwrap().map(|object| Lease::decode(&object.body).unwrap())
     }
 
