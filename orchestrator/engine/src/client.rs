@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::channel::oneshot;
 use millrace_core::{
     BlockedMark, Event, EventKind, Fault, Payload, RequestId, Run, RunId, Status, TimeoutKind,
     WorkflowFailure, WorkflowId,
@@ -23,6 +24,8 @@ use crate::{DispatchError, Notices};
 
 /// How often a client elsewhere looks at the bucket while it waits.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How often a client in the engine's process looks although it has not been told of anything.
+const LOOK_ALL_THE_SAME: Duration = Duration::from_secs(5);
 
 /// A request that did not work.
 #[derive(Debug, thiserror::Error)]
@@ -128,8 +131,17 @@ impl Client {
 
     /// Resolves when the workflow may have changed: at its next commit in this process, or after a moment.
     pub fn changed(&self, id: &WorkflowId) -> impl Future<Output = ()> + Send + use<> {
-        let notice = self.notices.as_ref().map(|notices| notices.changed(id));
-        let later = self.ports.clock.sleep_until(self.ports.clock.now().plus(LOOK_AGAIN));
+        self.noticed(self.notices.as_ref().map(|notices| notices.changed(id)))
+    }
+
+    /// Resolves when the workflow's run may have ended or be blocked.
+    fn at_rest(&self, id: &WorkflowId) -> impl Future<Output = ()> + Send + use<> {
+        self.noticed(self.notices.as_ref().map(|notices| notices.at_rest(id)))
+    }
+
+    fn noticed(&self, notice: Option<oneshot::Receiver<()>>) -> impl Future<Output = ()> + Send + use<> {
+        let pause = if notice.is_some() { LOOK_ALL_THE_SAME } else { LOOK_AGAIN };
+        let later = self.ports.clock.sleep_until(self.ports.clock.now().plus(pause));
         async move {
             match notice {
                 Some(notice) => {
@@ -177,11 +189,11 @@ impl Client {
     /// Waits until the run has ended or is blocked.
     pub async fn result(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Outcome, ClientError> {
         loop {
-            let changed = self.changed(id);
+            let at_rest = self.at_rest(id);
             if let Some(outcome) = self.outcome(id, run).await? {
                 return Ok(outcome);
             }
-            changed.boxed().await;
+            at_rest.boxed().await;
         }
     }
 }

@@ -18,8 +18,11 @@ pub struct Notices(Mutex<State>);
 struct State {
     rejections: VecDeque<(RequestId, String)>,
     settled: VecDeque<RequestId>,
-    waiting: HashMap<WorkflowId, Vec<oneshot::Sender<()>>>,
+    waiting: Waiting,
+    waiting_for_rest: Waiting,
 }
+
+type Waiting = HashMap<WorkflowId, Vec<oneshot::Sender<()>>>;
 
 impl Notices {
     fn state(&self) -> MutexGuard<'_, State> {
@@ -43,12 +46,13 @@ impl Notices {
 
     /// Resolves at the workflow's next commit or rejection. Register first, then look, then wait.
     pub fn changed(&self, id: &WorkflowId) -> oneshot::Receiver<()> {
-        let (sender, receiver) = oneshot::channel();
-        let mut state = self.state();
-        let waiting = state.waiting.entry(id.clone()).or_default();
-        waiting.retain(|sender| !sender.is_canceled());
-        waiting.push(sender);
-        receiver
+        wait(&mut self.state().waiting, id)
+    }
+
+    /// Resolves when the workflow's run has closed or is blocked: whoever waits for a result need not look at every
+    /// commit on the way.
+    pub fn at_rest(&self, id: &WorkflowId) -> oneshot::Receiver<()> {
+        wait(&mut self.state().waiting_for_rest, id)
     }
 
     pub(crate) fn rejected(&self, request_id: &RequestId, reason: &str) {
@@ -67,10 +71,22 @@ impl Notices {
         }
     }
 
-    pub(crate) fn committed(&self, id: &WorkflowId) {
-        let waiting = self.state().waiting.remove(id);
-        for sender in waiting.into_iter().flatten() {
+    /// A commit of the workflow, or a rejection; `at_rest` if its run is not going on by itself.
+    pub(crate) fn committed(&self, id: &WorkflowId, at_rest: bool) {
+        let mut state = self.state();
+        let waiting = state.waiting.remove(id);
+        let for_rest = if at_rest { state.waiting_for_rest.remove(id) } else { None };
+        drop(state);
+        for sender in waiting.into_iter().chain(for_rest).flatten() {
             let _ = sender.send(());
         }
     }
+}
+
+fn wait(waiting: &mut Waiting, id: &WorkflowId) -> oneshot::Receiver<()> {
+    let (sender, receiver) = oneshot::channel();
+    let waiting = waiting.entry(id.clone()).or_default();
+    waiting.retain(|sender| !sender.is_canceled());
+    waiting.push(sender);
+    receiver
 }

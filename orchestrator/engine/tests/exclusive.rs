@@ -69,7 +69,8 @@ fn g11_duplicates_wait_for_the_holder_and_send_its_stored_outcome() {
     assert_eq!(stage.result("a", HOUR), json!(1));
     stage.comes_to_rest(HOUR);
     assert_eq!(stage.attempts(), [1]);
-    assert_eq!((resource.lock().unwrap().used.len(), resource.lock().unwrap().refused), (200, 0));
+    let resource = resource.lock().unwrap();
+    assert_eq!((resource.used.len(), resource.refused), (200, 0));
 }
 
 #[test]

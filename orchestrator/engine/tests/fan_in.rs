@@ -8,7 +8,7 @@ use std::time::Duration;
 use millrace_core::EventKind;
 use millrace_engine::ports::{CallCounts, Counting};
 use serde_json::json;
-use stage::{Gate, HOUR, MINUTE, SECOND, Stage};
+use stage::{Gate, HOUR, MINUTE, Stage};
 
 const CALLS: u64 = 1_000;
 
@@ -79,10 +79,9 @@ fn g3_one_orchestrator_absorbs_a_fan_in_with_a_quarter_put_per_completion() {
 
 #[test]
 fn g3_sixteen_orchestrators_racing_on_one_run_lose_nothing_and_pay_one_put_per_completion_at_most() {
-    for (seed, millis) in [(1, 0), (2, 5), (3, 15), (4, 50), (5, 250)] {
+    for (seed, millis) in [(1, 5), (2, 50)] {
         let (stage, used) = fan_in(16, Duration::from_millis(millis), seed);
         check(&stage);
         assert!(used.puts as f64 <= CALLS as f64, "{used:?}");
     }
-    let _ = SECOND;
 }

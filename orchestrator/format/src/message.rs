@@ -268,36 +268,49 @@ fn address(
     })
 }
 
+/// A message of one of the internal kinds, read in one pass: outcomes are the most frequent messages of all.
+#[derive(Deserialize)]
+struct OutcomeReport {
+    workflow_id: WorkflowId,
+    run_id: RunId,
+    activity_id: ActivityId,
+    attempt: u32,
+    receive_count: u32,
+    result: OutcomeResult,
+}
+
+#[derive(Deserialize)]
+struct TimerReport {
+    workflow_id: WorkflowId,
+    run_id: RunId,
+    timer_id: TimerId,
+}
+
+#[derive(Deserialize)]
+struct WakeReport {
+    workflow_id: WorkflowId,
+    run_id: RunId,
+    wake: u64,
+}
+
 /// Reads a message from the events queue.
 pub fn read_event(body: &str) -> Result<Addressed, BadMessage> {
-    #[derive(Deserialize)]
-    struct Envelope {
-        workflow_id: WorkflowId,
-        run_id: RunId,
-    }
-    #[derive(Deserialize)]
-    struct TimerReport {
-        timer_id: TimerId,
-    }
-    #[derive(Deserialize)]
-    struct WakeReport {
-        wake: u64,
-    }
-    #[derive(Deserialize)]
-    struct OutcomeReport {
-        activity_id: ActivityId,
-        attempt: u32,
-        receive_count: u32,
-        result: OutcomeResult,
-    }
     let kind = kind_of(body)?;
-    let message = match kind.as_ref() {
+    let (workflow_id, run_id, message) = match kind.as_ref() {
         "outcome" => {
-            let OutcomeReport { activity_id, attempt, receive_count, result } = typed(body)?;
-            Message::Outcome(ActivityOutcome { activity_id, attempt, receive_count, result })
+            let OutcomeReport { workflow_id, run_id, activity_id, attempt, receive_count, result } =
+                typed(body)?;
+            let outcome = ActivityOutcome { activity_id, attempt, receive_count, result };
+            (workflow_id, run_id, Message::Outcome(outcome))
         }
-        "timer" => Message::Timer { timer_id: typed::<TimerReport>(body)?.timer_id },
-        "wake" => Message::Wake { wake: typed::<WakeReport>(body)?.wake },
+        "timer" => {
+            let TimerReport { workflow_id, run_id, timer_id } = typed(body)?;
+            (workflow_id, run_id, Message::Timer { timer_id })
+        }
+        "wake" => {
+            let WakeReport { workflow_id, run_id, wake } = typed(body)?;
+            (workflow_id, run_id, Message::Wake { wake })
+        }
         other => {
             let known = INTERNAL.join(", ");
             return Err(BadMessage(format!(
@@ -305,7 +318,6 @@ pub fn read_event(body: &str) -> Result<Addressed, BadMessage> {
             )));
         }
     };
-    let Envelope { workflow_id, run_id } = typed(body)?;
     Ok(Addressed { namespace: Namespace::default(), workflow_id, run_id: Some(run_id), message })
 }
 
@@ -334,12 +346,17 @@ fn kind_of(body: &str) -> Result<Cow<'_, str>, BadMessage> {
     kind.kind.ok_or_else(|| BadMessage(format!("type: is missing; use one of {}", PUBLIC.join(", "))))
 }
 
+/// Reads a message; only one that cannot be read is read again, slowly, to find the field.
 fn typed<T: DeserializeOwned>(body: &str) -> Result<T, BadMessage> {
+    let error = match serde_json::from_str(body) {
+        Ok(message) => return Ok(message),
+        Err(error) => error,
+    };
     let mut json = serde_json::Deserializer::from_str(body);
-    serde_path_to_error::deserialize(&mut json).map_err(|e| {
-        let (path, reason) = (e.path().to_string(), e.inner().to_string());
-        BadMessage(if path == "." { reason } else { format!("{path}: {reason}") })
-    })
+    match serde_path_to_error::deserialize::<_, T>(&mut json) {
+        Err(e) if e.path().iter().len() > 0 => Err(BadMessage(format!("{}: {}", e.path(), e.inner()))),
+        _ => Err(BadMessage(error.to_string())),
+    }
 }
 
 #[cfg(test)]

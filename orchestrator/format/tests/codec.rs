@@ -287,9 +287,11 @@ proptest! {
     }
 
     #[test]
-    fn leases(holder in of(text()), epoch in any::<u64>(), attempt in any::<u32>(), good_for_ms in any::<u64>(),
+    fn leases(holder in of(text()), epoch in any::<u64>(), (attempt, vanished) in any::<(u32, u32)>(), good_for_ms in any::<u64>(),
               details in of(payload()), cancel in of(text()), outcome in of(outcome())) {
-        let lease = Lease { v: 1, holder, epoch, attempt, good_for_ms, details: present(details), cancel, outcome };
+        let lease = Lease {
+            v: 1, holder, epoch, attempt, vanished, good_for_ms, details: present(details), cancel, outcome,
+        };
         prop_assert_eq!(Lease::decode(&lease.encode()).unwrap(), lease);
     }
 

@@ -6,12 +6,12 @@ use serde::Serialize;
 
 /// The one clock of the benchmark.
 #[allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// The CPU time that this process has used, user and system.
-pub fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     // Fields 14 and 15 of /proc/self/stat, behind the process name in parentheses: utime and stime in ticks of 10 ms.
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
@@ -20,7 +20,7 @@ pub fn cpu_time() -> Duration {
 }
 
 /// The most memory that this process has had at once, in MiB.
-pub fn peak_rss_mib() -> f64 {
+pub(crate) fn peak_rss_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|rest| rest.split_whitespace().next()).and_then(|kib| kib.parse::<f64>().ok());
@@ -29,16 +29,16 @@ pub fn peak_rss_mib() -> f64 {
 
 /// The middle and the far end of some samples.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Percentiles {
+pub(crate) struct Percentiles {
     /// Half of the samples are below.
-    pub p50: f64,
+    pub(crate) p50: f64,
     /// All but one in a hundred are below.
-    pub p99: f64,
+    pub(crate) p99: f64,
 }
 
 impl Percentiles {
     /// Of some samples, in any order.
-    pub fn of(mut samples: Vec<f64>) -> Self {
+    pub(crate) fn of(mut samples: Vec<f64>) -> Self {
         samples.sort_by(f64::total_cmp);
         let at = |share: f64| {
             let last = samples.len().saturating_sub(1);

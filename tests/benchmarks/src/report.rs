@@ -9,22 +9,22 @@ use crate::measure::Percentiles;
 
 /// Calls of the engine to the object store and the queues, for each step.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Calls {
+pub(crate) struct Calls {
     /// Objects written.
-    pub puts: f64,
+    pub(crate) puts: f64,
     /// Objects read.
-    pub gets: f64,
+    pub(crate) gets: f64,
     /// Calls that sent messages (a call carries a batch).
-    pub sends: f64,
+    pub(crate) sends: f64,
     /// Calls that received messages.
-    pub receives: f64,
+    pub(crate) receives: f64,
     /// Calls that deleted messages.
-    pub deletes: f64,
+    pub(crate) deletes: f64,
 }
 
 impl Calls {
     /// Total calls over steps.
-    pub fn per_step(counts: CallCounts, steps: u64) -> Self {
+    pub(crate) fn per_step(counts: CallCounts, steps: u64) -> Self {
         let each = |calls: u64| calls as f64 / steps as f64;
         Self {
             puts: each(counts.puts),
@@ -38,37 +38,37 @@ impl Calls {
 
 /// One workload's figures.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub(crate) struct Row {
     /// The workload.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What `sample` is in.
-    pub unit: &'static str,
+    pub(crate) unit: &'static str,
     /// Activity steps, or signals, in all.
-    pub steps: u64,
+    pub(crate) steps: u64,
     /// The workload's own figure.
-    pub sample: Percentiles,
+    pub(crate) sample: Percentiles,
     /// Steps in a second of wall time.
-    pub steps_per_s: f64,
+    pub(crate) steps_per_s: f64,
     /// CPU seconds, user and system, for a thousand steps.
-    pub cpu_s_per_1000: f64,
+    pub(crate) cpu_s_per_1000: f64,
     /// The bill.
-    pub calls: Calls,
+    pub(crate) calls: Calls,
 }
 
 /// Everything that was measured.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub(crate) struct Report {
     /// A row for each workload.
-    pub rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
     /// The last hundred steps of a long run against its first.
-    pub tail_ratio: f64,
+    pub(crate) tail_ratio: f64,
     /// The most memory at once.
-    pub peak_rss_mib: f64,
+    pub(crate) peak_rss_mib: f64,
 }
 
 impl Report {
     /// The table of the README.
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let mut table = Table::new();
         table.load_style(ASCII_MARKDOWN).set_header([
             "workload",
@@ -104,7 +104,7 @@ impl Report {
     }
 
     /// One JSON object.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let mut all = serde_json::Map::new();
         for row in &self.rows {
             let mut own = json!({

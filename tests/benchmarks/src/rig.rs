@@ -15,11 +15,9 @@ use millrace_local::{Embedded, OsEntropy, SystemClock, TokioSpawn};
 use tokio::runtime::{Builder, Runtime};
 
 /// A running engine on one folder.
-pub struct Rig {
+pub(crate) struct Rig {
     /// Sends requests and reads runs.
-    pub client: Client,
-    /// The ports, uncounted.
-    pub ports: Ports,
+    pub(crate) client: Client,
     counting: Arc<Counting>,
     stop: Option<oneshot::Sender<()>>,
     engine: Runtime,
@@ -28,7 +26,7 @@ pub struct Rig {
 
 impl Rig {
     /// Opens the folder and starts the engine.
-    pub fn start(folder: &Path, app: &App) -> anyhow::Result<Self> {
+    pub(crate) fn start(folder: &Path, app: &App) -> anyhow::Result<Self> {
         app.check().map_err(anyhow::Error::msg)?;
         let engine = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let activities = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -39,8 +37,7 @@ impl Rig {
         let (counting, counted) = Counting::wrap(&ports);
         let orchestrator =
             Arc::new(Orchestrator::new(counted.clone(), app.workflow_code(), OrchestratorConfig::default()));
-        let client =
-            Client::new(ports.clone(), Keys::new(Namespace::default()), Some(orchestrator.notices()));
+        let client = Client::new(ports, Keys::new(Namespace::default()), Some(orchestrator.notices()));
         for queue in [QueueName::inbox(), QueueName::events()] {
             let orchestrator = orchestrator.clone();
             engine.spawn(async move { while orchestrator.poll(&queue).await.is_ok() {} });
@@ -53,21 +50,21 @@ impl Rig {
             let stopped = stopped.clone();
             engine.spawn(async move { worker.run(stopped).await });
         }
-        Ok(Self { client, ports, counting, stop: Some(stop), engine, activities })
+        Ok(Self { client, counting, stop: Some(stop), engine, activities })
     }
 
     /// Runs a future on the engine's runtime.
-    pub fn run<T>(&self, future: impl Future<Output = T>) -> T {
+    pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
         self.engine.block_on(future)
     }
 
     /// The engine's calls so far.
-    pub fn counts(&self) -> CallCounts {
+    pub(crate) fn counts(&self) -> CallCounts {
         self.counting.counts()
     }
 
     /// Stops everything.
-    pub fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         drop(self.stop.take());
         self.engine.shutdown_background();
         self.activities.shutdown_background();

@@ -15,7 +15,7 @@ async fn nothing(step: u64) -> Result<u64, ActivityError> {
 
 /// Steps one after the other.
 #[workflow]
-pub async fn chain(ctx: WorkflowContext, steps: u64) -> Result<u64, WorkflowError> {
+pub(crate) async fn chain(ctx: WorkflowContext, steps: u64) -> Result<u64, WorkflowError> {
     for step in 0..steps {
         ctx.activity(nothing, step).await?;
     }
@@ -24,7 +24,7 @@ pub async fn chain(ctx: WorkflowContext, steps: u64) -> Result<u64, WorkflowErro
 
 /// Steps side by side, and a join.
 #[workflow]
-pub async fn fan_out(ctx: WorkflowContext, width: u64) -> Result<u64, WorkflowError> {
+pub(crate) async fn fan_out(ctx: WorkflowContext, width: u64) -> Result<u64, WorkflowError> {
     let results = try_join_all((0..width).map(|step| ctx.activity(nothing, step))).await?;
     Ok(results.iter().sum())
 }
@@ -42,13 +42,13 @@ async fn note_time(step: u64) -> Result<u64, ActivityError> {
 }
 
 /// The times of the steps since the last call.
-pub fn take_times() -> Vec<u64> {
+pub(crate) fn take_times() -> Vec<u64> {
     std::mem::take(&mut *TIMES.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Many steps one after the other, each leaving its time.
 #[workflow]
-pub async fn long_run(ctx: WorkflowContext, steps: u64) -> Result<u64, WorkflowError> {
+pub(crate) async fn long_run(ctx: WorkflowContext, steps: u64) -> Result<u64, WorkflowError> {
     for step in 0..steps {
         ctx.activity(note_time, step).await?;
     }
@@ -57,17 +57,17 @@ pub async fn long_run(ctx: WorkflowContext, steps: u64) -> Result<u64, WorkflowE
 
 /// What the signals carry.
 #[derive(Debug, Signal, Serialize, Deserialize)]
-pub struct Tick {
+pub(crate) struct Tick {
     /// The signal's number.
-    pub n: u64,
+    pub(crate) n: u64,
 }
 
 /// The signals that reached workflow code, replays included.
-pub static SEEN: AtomicU64 = AtomicU64::new(0);
+pub(crate) static SEEN: AtomicU64 = AtomicU64::new(0);
 
 /// Takes a number of signals.
 #[workflow(accepts(Tick))]
-pub async fn listen(ctx: WorkflowContext, expected: u64) -> Result<u64, WorkflowError> {
+pub(crate) async fn listen(ctx: WorkflowContext, expected: u64) -> Result<u64, WorkflowError> {
     let ticks = ctx.signals::<Tick>();
     let mut sum = 0;
     for _ in 0..expected {
@@ -78,7 +78,7 @@ pub async fn listen(ctx: WorkflowContext, expected: u64) -> Result<u64, Workflow
 }
 
 /// Everything that is measured.
-pub fn app() -> App {
+pub(crate) fn app() -> App {
     App::new()
         .workflow(chain)
         .workflow(fan_out)

@@ -17,17 +17,17 @@ use crate::workflows::{Tick, chain, fan_out, listen, long_run, take_times};
 
 /// How much of each workload is run.
 #[derive(Clone, Copy, Debug)]
-pub struct Sizes {
+pub(crate) struct Sizes {
     /// Runs of ten steps, one at a time.
-    pub chains: u64,
+    pub(crate) chains: u64,
     /// Runs of ten steps, 200 in flight.
-    pub parallel_runs: u64,
+    pub(crate) parallel_runs: u64,
     /// Times the fan-out is repeated.
-    pub fan_outs: u64,
+    pub(crate) fan_outs: u64,
     /// Times the long run is repeated.
-    pub long_runs: u64,
+    pub(crate) long_runs: u64,
     /// Times the signals are repeated.
-    pub signal_rounds: u64,
+    pub(crate) signal_rounds: u64,
 }
 
 const STEPS: u64 = 10;
@@ -76,11 +76,12 @@ async fn start(client: &Client, workflow: &str, id: &str, input: u64) -> anyhow:
 async fn finish(client: &Client, id: &str) -> anyhow::Result<Payload> {
     let id: WorkflowId = id.parse()?;
     loop {
+        let changed = client.changed(&id); // registered before looking, so that nothing is missed in between
         match client.result(&id, None).await {
             Ok(Outcome::Completed(result)) => return Ok(result),
             Ok(other) => bail!("`{id}` did not complete: {other:?}"),
             // The start is in the inbox, not yet in the log.
-            Err(millrace_engine::ClientError::NotFound(_)) => client.changed(&id).await,
+            Err(millrace_engine::ClientError::NotFound(_)) => changed.await,
             Err(error) => return Err(error.into()),
         }
     }
@@ -94,7 +95,7 @@ async fn run_one(client: &Client, workflow: &str, id: &str, input: u64) -> anyho
 }
 
 /// Runs of ten steps, one at a time: what a step costs when nothing else is there.
-pub fn chains(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
+pub(crate) fn chains(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
     rig.run(run_one(&rig.client, name_of(chain), "warm-up", STEPS))?;
     let meter = Meter::start(rig);
     let mut samples = Vec::new();
@@ -106,7 +107,7 @@ pub fn chains(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
 }
 
 /// Many runs of ten steps, 200 in flight: what the engine gets through.
-pub fn parallel_runs(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
+pub(crate) fn parallel_runs(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
     let meter = Meter::start(rig);
     let runs = (0..sizes.parallel_runs).map(|n| {
         let client = rig.client.clone();
@@ -118,7 +119,7 @@ pub fn parallel_runs(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
 }
 
 /// One run of a thousand activities side by side.
-pub fn fan_outs(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
+pub(crate) fn fan_outs(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
     let meter = Meter::start(rig);
     let mut samples = Vec::new();
     for n in 0..sizes.fan_outs {
@@ -129,7 +130,7 @@ pub fn fan_outs(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
 }
 
 /// One run of two thousand steps; also how much slower its last hundred steps are than its first.
-pub fn long_runs(rig: &Rig, sizes: Sizes) -> anyhow::Result<(Row, f64)> {
+pub(crate) fn long_runs(rig: &Rig, sizes: Sizes) -> anyhow::Result<(Row, f64)> {
     let meter = Meter::start(rig);
     let (mut samples, mut ratios) = (Vec::new(), Vec::new());
     for n in 0..sizes.long_runs {
@@ -147,7 +148,7 @@ pub fn long_runs(rig: &Rig, sizes: Sizes) -> anyhow::Result<(Row, f64)> {
 }
 
 /// A thousand signals to one run.
-pub fn signals(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
+pub(crate) fn signals(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
     let meter = Meter::start(rig);
     let mut samples = Vec::new();
     for n in 0..sizes.signal_rounds {
@@ -162,8 +163,12 @@ pub fn signals(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
 async fn send_signals(client: &Client, id: &str) -> anyhow::Result<f64> {
     start(client, name_of(listen), id, SIGNALS).await?;
     let workflow_id: WorkflowId = id.parse()?;
-    while client.head(&workflow_id, None).await.is_err() {
-        client.changed(&workflow_id).await;
+    loop {
+        let changed = client.changed(&workflow_id);
+        if client.head(&workflow_id, None).await.is_ok() {
+            break;
+        }
+        changed.await;
     }
     let begin = now();
     let sends = (0..SIGNALS).map(|n| {

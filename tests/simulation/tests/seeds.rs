@@ -1,6 +1,8 @@
 //! Seeds of the fault injector: `MILLRACE_SEEDS=10000 cargo test --release -p millrace-simulation -- --nocapture`.
 //! One seed alone: `MILLRACE_SEED=17 cargo test -p millrace-simulation one_seed -- --nocapture`.
 
+#![allow(clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -115,7 +115,7 @@ impl Orchestrator {
     fn settled(&self, id: &WorkflowId, identity: &Identity) {
         if let Identity::Request(request_id) = identity {
             self.notices.settled(request_id);
-            self.notices.committed(id);
+            self.notices.committed(id, true);
         }
     }
 
@@ -126,7 +126,7 @@ impl Orchestrator {
         dead_letter(&self.ports, &received.queue, &received.delivery, reason)
             .await
             .map_err(DispatchError::from)?;
-        self.notices.committed(id);
+        self.notices.committed(id, true);
         Ok(())
     }
 

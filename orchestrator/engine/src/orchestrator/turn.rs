@@ -95,7 +95,8 @@ impl Orchestrator {
             Committed::Yes => {}
             Committed::No => return Ok(Tried::Conflict),
         }
-        self.notices.committed(id);
+        let at_rest = |live: &Live| live.run.blocked.is_some() || !live.run.status.is_open();
+        self.notices.committed(id, loaded.live.as_ref().is_none_or(at_rest));
         // Only the run: a future that holds the code across an await could not move between threads.
         // Effects first, acknowledgements after (G4).
         let mut again = Vec::new();

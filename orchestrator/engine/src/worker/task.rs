@@ -129,14 +129,11 @@ impl Worker {
         let vanished = held.as_ref().map_or(0, |held| held.lease.vanished);
         let receive_count = delivery.receive_count.max(vanished.saturating_add(1));
         let outcome = ActivityOutcome { activity_id, attempt, receive_count, result };
-        if let Some(held) = held {
-            if !self.conclude(held, task, &outcome).await? {
-                tracing::warn!(
-                    activity = task.activity,
-                    "the lease was lost at the end; another attempt speaks"
-                );
-                return self.done(delivery).await;
-            }
+        if let Some(held) = held
+            && !self.conclude(held, task, &outcome).await?
+        {
+            tracing::warn!(activity = task.activity, "the lease was lost at the end; another attempt speaks");
+            return self.done(delivery).await;
         }
         report(&self.ports, task, outcome).await?;
         self.done(delivery).await

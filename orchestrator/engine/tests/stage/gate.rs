@@ -138,6 +138,7 @@ impl Queues for Gate {
     ) -> Result<Vec<Delivery>, QueueError> {
         self.pass("receive").await;
         let received = self.inner.queues.receive(queue, max, wait, visibility).await;
+
         open(&self.inner.clock, &self.state).await;
         received
     }

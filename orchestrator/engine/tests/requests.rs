@@ -1,0 +1,280 @@
+//! What clients see: requests and their ends, lists, archived runs; and messages that wait for their run (G2, G7, G9, G10).
+
+mod stage;
+
+use std::time::Duration;
+
+use millrace_core::{RequestId, RunId, Status, WorkflowType};
+use millrace_engine::ports::QueueName;
+use millrace_engine::{Client, ListFilter, Orchestrator, OrchestratorConfig, Outcome};
+use millrace_format::message::InboxMessage;
+use serde_json::{Value, json};
+use stage::{DAY, HOUR, MINUTE, SECOND, Script, Stage, keys};
+
+use millrace_format::message::{ResumeMessage, SignalMessage, StartMessage, StopMessage};
+
+fn request(verb: &str, id: &str, request_id: &str, run_id: Option<RunId>) -> InboxMessage {
+    let mut body = json!({"id": id, "request_id": request_id});
+    if let Some(run_id) = run_id {
+        body["run_id"] = json!(run_id.to_string());
+    }
+    match verb {
+        "start" => {
+            body["workflow"] = json!("script");
+            InboxMessage::Start(serde_json::from_value::<StartMessage>(body).unwrap())
+        }
+        "signal" => {
+            body["name"] = json!("note");
+            InboxMessage::Signal(serde_json::from_value::<SignalMessage>(body).unwrap())
+        }
+        "cancel" => InboxMessage::Cancel(serde_json::from_value::<StopMessage>(body).unwrap()),
+        "terminate" => InboxMessage::Terminate(serde_json::from_value::<StopMessage>(body).unwrap()),
+        _ => InboxMessage::Resume(serde_json::from_value::<ResumeMessage>(body).unwrap()),
+    }
+}
+
+/// A world with an orchestrator, a client beside it and one elsewhere.
+fn two_clients(seed: u64) -> (Stage, [Client; 2]) {
+    let stage = Stage::new(seed);
+    let process = stage.sim.process("o");
+    let ports = stage.ports(&process);
+    let orchestrator = std::sync::Arc::new(Orchestrator::new(
+        ports.clone(),
+        std::sync::Arc::new(Script),
+        OrchestratorConfig::default(),
+    ));
+    let beside = Client::new(ports, keys(), Some(orchestrator.notices()));
+    for queue in [QueueName::inbox(), QueueName::events()] {
+        let orchestrator = orchestrator.clone();
+        process.spawn(async move {
+            loop {
+                let _ = orchestrator.poll(&queue).await;
+            }
+        });
+    }
+    let elsewhere = stage.client();
+    (stage, [beside, elsewhere])
+}
+
+fn ask(stage: &Stage, client: &Client, request: InboxMessage) -> Result<RunId, String> {
+    let client = client.clone();
+    let asked = async move {
+        client.send(&request).await.unwrap();
+        client.absorbed(&request).await.map_err(|e| e.to_string())
+    };
+    stage.sim.block_on(asked, MINUTE).expect("it answers within a minute")
+}
+
+#[test]
+fn g10_absorbed_answers_for_every_verb_and_its_duplicates() {
+    for which in 0..2 {
+        let (stage, clients) = two_clients(which);
+        let client = &clients[which as usize];
+        let closed = Err("the run is closed".to_owned());
+        let run = ask(&stage, client, request("start", "a", "r1", None)).unwrap();
+        assert_eq!(ask(&stage, client, request("start", "a", "r1", None)), Ok(run));
+        assert_eq!(ask(&stage, client, request("signal", "a", "r2", None)), Ok(run));
+        assert_eq!(ask(&stage, client, request("signal", "a", "r2", None)), Ok(run));
+        assert_eq!(ask(&stage, client, request("resume", "a", "r3", None)), Ok(run), "it is not blocked");
+        assert_eq!(ask(&stage, client, request("resume", "a", "r3", None)), Ok(run));
+        assert_eq!(ask(&stage, client, request("cancel", "a", "r4", None)), Ok(run));
+        assert_eq!(ask(&stage, client, request("cancel", "a", "r4", None)), Ok(run), "closed, but absorbed");
+        for verb in ["cancel", "terminate", "resume", "signal"] {
+            for _ in 0..2 {
+                let answer = ask(&stage, client, request(verb, "a", &format!("late-{verb}"), None));
+                assert_eq!(answer, closed, "{verb}, client {which}");
+            }
+        }
+        // A later run of the same id: what is meant for the earlier one is too late.
+        let next = ask(&stage, client, request("start", "a", "r5", None)).unwrap();
+        assert_ne!(next, run);
+        for verb in ["cancel", "terminate", "resume"] {
+            let answer = ask(&stage, client, request(verb, "a", &format!("old-{verb}"), Some(run)));
+            assert_eq!(answer, closed, "{verb}, client {which}");
+        }
+        assert_eq!(
+            ask(&stage, client, request("cancel", "a", "r4", None)),
+            Ok(run),
+            "known from the run before"
+        );
+        assert_eq!(ask(&stage, client, request("terminate", "a", "r6", Some(next))), Ok(next));
+    }
+}
+
+#[test]
+fn g10_a_rejected_start_is_told_beside_the_orchestrator() {
+    let (stage, [beside, _]) = two_clients(3);
+    ask(&stage, &beside, request("start", "a", "r1", None)).unwrap();
+    let refused = ask(&stage, &beside, request("start", "a", "r2", None)).unwrap_err();
+    assert!(refused.contains("is open; use another id"), "{refused}");
+}
+
+#[test]
+fn g9_a_signal_that_waited_for_its_run_does_not_make_it_suspect() {
+    let stage = Stage::running(4);
+    stage.signal("late", "end");
+    stage.pass(50 * SECOND);
+    stage.start("late", Value::Null);
+    stage.end("late", 20 * SECOND);
+    assert_eq!(stage.events("late"), ["RunStarted", "SignalReceived", "RunCompleted"]);
+}
+
+#[test]
+fn g10_a_signal_without_a_run_is_dead_lettered_after_a_minute() {
+    let stage = Stage::running(5);
+    stage.signal("never", "end");
+    stage.pass(55 * SECOND);
+    assert!(stage.dead(&QueueName::inbox()).is_empty());
+    stage.pass(20 * SECOND);
+    assert_eq!(stage.dead(&QueueName::inbox())[0].1, "there is no workflow `never`");
+}
+
+#[test]
+fn g7_archived_runs_keep_their_results() {
+    let (stage, [client, _]) = two_clients(6);
+    let mut runs = Vec::new();
+    for n in 0..4 {
+        let run = ask(&stage, &client, request("start", "a", &format!("s{n}"), None)).unwrap();
+        stage.send(json!({"type": "signal", "id": "a", "name": "end", "input": n}));
+        stage.end("a", MINUTE);
+        runs.push(run);
+    }
+    for (n, run) in runs.iter().enumerate() {
+        let (client, run) = (client.clone(), *run);
+        let outcome = stage.block_on(async move { client.result(&"a".parse().unwrap(), Some(run)).await });
+        assert_eq!(outcome.unwrap(), Outcome::Completed(stage::payload(json!(n))));
+    }
+    let missing = stage
+        .block_on(async move { client.result(&"a".parse().unwrap(), Some(RunId::from_random(1))).await })
+        .unwrap_err();
+    assert!(missing.to_string().contains("there is no workflow `a` with a run `"), "{missing}");
+}
+
+#[test]
+fn lists_show_the_newest_first_and_tell_the_truth_about_open_runs() {
+    let stage = Stage::running(7);
+    let client = stage.client();
+    for n in 0..300 {
+        let workflow = if n % 3 == 0 { "other" } else { "script" };
+        stage.send(json!({"type": "start", "workflow": workflow, "id": format!("run-{n:03}")}));
+        stage.pass(SECOND);
+    }
+    for n in (0..300).step_by(5) {
+        stage.signal(&format!("run-{n:03}"), "end");
+    }
+    stage.send(json!({"type": "start", "workflow": "nope", "id": "stuck"}));
+    stage.pass(MINUTE);
+    let list = |filter: ListFilter| {
+        let client = client.clone();
+        stage.block_on(async move { client.list(&filter).await }).unwrap()
+    };
+    let ids = |filter| -> Vec<String> {
+        list(filter).into_iter().map(|run| run.entry.workflow_id.to_string()).collect()
+    };
+    let all = ids(ListFilter { limit: 1_000, ..ListFilter::default() });
+    let mut expected: Vec<String> = (0..300).rev().map(|n| format!("run-{n:03}")).collect();
+    expected.insert(0, "stuck".into());
+    assert_eq!(all, expected);
+    assert_eq!(ids(ListFilter { limit: 7, ..ListFilter::default() }), expected[..7]);
+
+    let done = ids(ListFilter { limit: 1_000, status: Some(Status::Completed), ..ListFilter::default() });
+    assert_eq!(
+        done,
+        (0..300).rev().filter(|n| n % 5 == 0).map(|n| format!("run-{n:03}")).collect::<Vec<_>>()
+    );
+    let open = ids(ListFilter { limit: 1_000, status: Some(Status::Running), ..ListFilter::default() });
+    assert_eq!(open.len(), 241);
+    let other = Some(WorkflowType::new("other").unwrap());
+    let both = ids(ListFilter {
+        limit: 1_000,
+        status: Some(Status::Completed),
+        workflow: other,
+        ..ListFilter::default()
+    });
+    assert_eq!(both.len(), 20);
+    let blocked = list(ListFilter { limit: 10, blocked: true, ..ListFilter::default() });
+    assert_eq!(blocked.len(), 1);
+    assert_eq!(blocked[0].entry.workflow_id.as_str(), "stuck");
+
+    // The index of open runs lags: an entry that outlived its run is checked against the head.
+    let (head, _) = stage.history("run-000");
+    let info = &head.header;
+    let key = keys().index_open(
+        list(ListFilter { limit: 1_000, ..ListFilter::default() })[300].entry.started_at,
+        &info.workflow_id,
+        info.run_id,
+    );
+    let entry = millrace_format::IndexEntry {
+        workflow_id: info.workflow_id.clone(),
+        run_id: info.run_id,
+        workflow: info.workflow.clone(),
+        status: Status::Running,
+        started_at: stage.sim.clock().now(),
+        closed_at: None,
+    };
+    let store = stage.memory.clone();
+    stage.block_on(async move {
+        use millrace_engine::ports::ObjectStore;
+        store.put(&key, entry.encode().into(), millrace_engine::ports::Condition::Always).await.unwrap();
+    });
+    let open = ids(ListFilter { limit: 1_000, status: Some(Status::Running), ..ListFilter::default() });
+    assert_eq!(open.len(), 241, "the head says that it is closed");
+    let all = ids(ListFilter { limit: 1_000, ..ListFilter::default() });
+    assert_eq!(all, expected, "and it is listed once");
+}
+
+#[test]
+fn g4_a_slow_turn_does_not_hold_up_the_acknowledgements_of_others() {
+    let stage = Stage::new(8);
+    stage.send(json!({"type": "start", "workflow": "script", "id": "slow", "request_id": "s"}));
+    stage.send(json!({"type": "start", "workflow": "script", "id": "quick", "request_id": "q"}));
+    stage.orchestrator_with("o", |_, ports| {
+        let slow = std::sync::Arc::new(SlowKey(ports.store.clone(), ports.clock.clone()));
+        millrace_engine::ports::Ports { store: slow, ..ports }
+    });
+    stage.pass(5 * SECOND);
+    assert_eq!(stage.memory.messages_in(&QueueName::inbox()), 1, "the quick one is acknowledged");
+    stage.pass(HOUR);
+    let _ = (DAY, Duration::ZERO, RequestId::new("x"));
+    assert_eq!(stage.events("slow"), ["RunStarted"]);
+}
+
+struct SlowKey(
+    std::sync::Arc<dyn millrace_engine::ports::ObjectStore>,
+    std::sync::Arc<dyn millrace_engine::ports::Clock>,
+);
+
+#[async_trait::async_trait]
+impl millrace_engine::ports::ObjectStore for SlowKey {
+    async fn get(
+        &self,
+        key: &str,
+    ) -> Result<Option<millrace_engine::ports::Stored>, millrace_engine::ports::StoreError> {
+        if key.contains("/slow/") {
+            stage::pause(&*self.1, 30 * SECOND).await;
+        }
+        self.0.get(key).await
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        body: bytes::Bytes,
+        condition: millrace_engine::ports::Condition,
+    ) -> Result<millrace_engine::ports::ETag, millrace_engine::ports::PutError> {
+        self.0.put(key, body, condition).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), millrace_engine::ports::StoreError> {
+        self.0.delete(key).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, millrace_engine::ports::StoreError> {
+        self.0.list(prefix, after, limit).await
+    }
+}
