@@ -1,6 +1,8 @@
 //! The real binary, a real folder, SIGKILL at random moments: it goes on where it stopped (G1, G2, G4).
 //! More: `MILLRACE_KILLS=300 cargo test --release -p train-test-deploy --test kill -- --nocapture`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};

@@ -38,3 +38,13 @@ fn the_page_shows_the_code_that_is_tested() {
         assert!(is_within(shown, &tested), "src/{name} has not what docs/tutorial.md shows:\n{shown}");
     }
 }
+
+#[test]
+fn the_readme_shows_the_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let example = fs::read_to_string(root.join("examples/train-test-deploy/src/workflow.rs")).unwrap();
+    let (_, shown) = readme.split_once("```rust\n").expect("the README shows a workflow");
+    let (shown, _) = shown.split_once("```").expect("the block ends");
+    assert!(is_within(shown, &example), "workflow.rs has not what README.md shows:\n{shown}");
+}

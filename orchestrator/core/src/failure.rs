@@ -184,6 +184,7 @@ impl fmt::Display for Fault {
             }
             Self::Canceled { reason } if reason.is_empty() => f.write_str("canceled"),
             Self::Canceled { reason } => write!(f, "canceled: {reason}"),
+            Self::Terminated { reason } if reason.is_empty() => f.write_str("terminated"),
             Self::Terminated { reason } => write!(f, "terminated: {reason}"),
         }
     }

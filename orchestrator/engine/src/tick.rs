@@ -31,12 +31,17 @@ impl Ticker {
     /// Returns how many were sent.
     pub async fn tick(&self) -> Result<usize, DispatchError> {
         let horizon = self.ports.clock.now().plus(<dyn Queues>::LONGEST_DELAY);
-        let last = self.keys.timer_bucket(horizon.as_millis().div_euclid(1000 * Keys::BUCKET_S));
+        // By its key: the last bucket reaches beyond what a queue can delay, and a task sent early would run early.
+        let is_near = |key: &&String| {
+            self.keys
+                .timer_due_s(key)
+                .is_none_or(|due_s| (due_s + 1).saturating_mul(1000) <= horizon.as_millis())
+        };
         let mut after: Option<String> = None;
         let mut sent = 0;
         loop {
             let page = self.ports.store.list(&self.keys.timers(), after.as_deref(), PAGE).await?;
-            let near = page.iter().filter(|key| key.as_str() < last.as_str() || key.starts_with(&last));
+            let near = page.iter().filter(is_near);
             sent += try_join_all(near.map(|key| self.send(key))).await?.len();
             match page.into_iter().max() {
                 Some(key) => after = Some(key),

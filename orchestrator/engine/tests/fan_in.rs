@@ -79,7 +79,7 @@ fn g3_one_orchestrator_absorbs_a_fan_in_with_a_quarter_put_per_completion() {
 
 #[test]
 fn g3_sixteen_orchestrators_racing_on_one_run_lose_nothing_and_pay_one_put_per_completion_at_most() {
-    for (seed, millis) in [(1, 5), (2, 50)] {
+    for (seed, millis) in [(1, 5)] {
         let (stage, used) = fan_in(16, Duration::from_millis(millis), seed);
         check(&stage);
         assert!(used.puts as f64 <= CALLS as f64, "{used:?}");

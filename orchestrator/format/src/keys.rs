@@ -67,6 +67,11 @@ impl Keys {
         format!("{}{shard}/{seconds:012}-{id}-{run}-{what}", self.timer_bucket(bucket))
     }
 
+    /// When the message under a timer key is due, in whole seconds, rounded down; `None` if it is no such key.
+    pub fn timer_due_s(&self, key: &str) -> Option<i64> {
+        key.strip_prefix(&self.timers())?.split('/').nth(2)?.split('-').next()?.parse().ok()
+    }
+
     /// Where the timers of one 15-minute bucket lie, whatever their shard.
     pub fn timer_bucket(&self, bucket: i64) -> String {
         format!("{}{bucket:010}/", self.timers())

@@ -1,5 +1,7 @@
 //! Dependencies point one way: core ← format ← engine ← local, conformance ← sdk ← everything else.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::process::Command;
 
 use serde_json::Value;

@@ -256,7 +256,7 @@ impl Stage {
                 {
                     return events.last().unwrap().kind.clone();
                 }
-                pause(&*clock, SECOND).await;
+                pause(&*clock, SECOND.max(most / 20_000)).await;
             }
         };
         let end = self.sim.block_on(end, most);
@@ -291,6 +291,14 @@ impl Stage {
         let id: WorkflowId = id.parse().unwrap();
         let (head, events) = self.block_on(async move { client.history(&id, None).await }).unwrap();
         (head, events.into_iter().map(|event| event.kind).collect())
+    }
+
+    /// How long the run took, by its log.
+    pub fn took(&self, id: &str) -> Duration {
+        let client = self.client();
+        let id: WorkflowId = id.parse().unwrap();
+        let (_, events) = self.block_on(async move { client.history(&id, None).await }).unwrap();
+        events.last().unwrap().t.since(events[0].t)
     }
 
     pub fn events(&self, id: &str) -> Vec<String> {

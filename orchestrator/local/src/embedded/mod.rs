@@ -77,6 +77,8 @@ struct Inner {
     durable_seq: u64,
     /// Somebody waits for what is pending.
     urgent: bool,
+    /// The writer sleeps until there is something to write.
+    resting: bool,
     /// Why the last write failed, while it has not worked again.
     failure: Option<String>,
     closing: bool,
@@ -145,6 +147,7 @@ impl Shared {
             writing: None,
             versions: Versions::default(),
             urgent: false,
+            resting: false,
             failure: None,
             closing: false,
         };
@@ -163,7 +166,7 @@ impl Shared {
         let result = change(&mut inner);
         let seq = inner.queues.last_seq();
         inner.pending.last_seq = seq;
-        let wake = (was_empty && !inner.pending.is_empty())
+        let wake = (inner.resting && !inner.pending.is_empty())
             || (!was_urgent && inner.urgent)
             || inner.pending.size_bytes > MOST_PENDING_BYTES;
         // A message that came and went is not written: who waits for that has nothing more to wait for.

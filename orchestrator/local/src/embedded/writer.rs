@@ -42,24 +42,28 @@ impl Writer {
     }
 
     /// Waits for something to write; `None` when the store is closed and everything is written.
+    ///
+    /// A batch gathers until somebody waits for it, at most for [`LAZY`]. While it gathers, nothing but urgency wakes the
+    /// thread: a step makes several changes, and only the last one is waited for.
     fn next_batch(&self) -> Option<Arc<Batch>> {
-        let wait = |inner: &mut Inner| inner.pending.is_empty() && !inner.closing;
         let gather = |inner: &mut Inner| {
             !inner.urgent && !inner.closing && inner.pending.size_bytes <= MOST_PENDING_BYTES / 2
         };
+        let rest = |inner: &mut Inner| inner.pending.is_empty() && !inner.closing;
         let mut inner = self.shared.lock();
         loop {
-            inner = self.shared.work.wait_while(inner, wait).unwrap_or_else(PoisonError::into_inner);
             let gathered = self.shared.work.wait_timeout_while(inner, LAZY, gather);
             inner = gathered.unwrap_or_else(PoisonError::into_inner).0;
             inner.urgent = false;
             if !inner.pending.is_empty() {
                 break;
             }
-            // While it gathered, a message came and went: nothing is left to write, but more may come.
             if inner.closing {
                 return None;
             }
+            inner.resting = true;
+            inner = self.shared.work.wait_while(inner, rest).unwrap_or_else(PoisonError::into_inner);
+            inner.resting = false;
         }
         let batch = Arc::new(std::mem::take(&mut inner.pending));
         inner.pending.last_seq = batch.last_seq;

@@ -30,13 +30,17 @@ pub(super) fn spawn(
     (stop, runtime): (Stop, &Handle),
 ) -> Vec<JoinHandle<()>> {
     let mut loops: Vec<BoxFuture<'static, ()>> = Vec::new();
+    // Outcomes that the last process left are absorbed before any worker takes a task: a step that was reported is not
+    // run again because its task is still there.
+    let caught_up = catch_up(orchestrator.clone(), ports.clone()).boxed().shared();
     for queue in [QueueName::inbox(), QueueName::events()] {
         loops.push(orchestrate(orchestrator.clone(), ports.clone(), queue, stop.clone()).boxed());
     }
     for queue in app.task_queues() {
         let worker = Worker::new(ports.clone(), app.activity_code(), worker(options, queue.clone()));
         let until = stop.clone();
-        loops.push(async move { worker.run(until).await }.boxed());
+        let caught_up = caught_up.clone();
+        loops.push(async move { caught_up.then(|()| worker.run(until)).await }.boxed());
         loops.push(bury(ports.clone(), queue, stop.clone()).boxed());
     }
     let ticker = Ticker::new(ports.clone(), Keys::new(options.namespace.clone()));
@@ -53,6 +57,16 @@ fn worker(options: &Options, task_queue: TaskQueue) -> WorkerConfig {
         // A lease is a write to the folder here, not a request that is billed.
         beat_every: BEAT,
         ..WorkerConfig::new(task_queue)
+    }
+}
+
+/// Absorbs what waits in the events queue now. If that does not work, the loops say so.
+async fn catch_up(orchestrator: Arc<Orchestrator>, ports: Ports) {
+    let (queue, max) = (QueueName::events(), ports.queues.batch_limit());
+    while let Ok(batch) = ports.queues.receive(&queue, max, Duration::ZERO, VISIBILITY).await
+        && !batch.is_empty()
+    {
+        orchestrator.handle(&queue, batch).await;
     }
 }
 

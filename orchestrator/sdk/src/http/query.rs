@@ -73,7 +73,7 @@ pub(super) async fn inbox_message(body: Body) -> Answer<InboxMessage> {
         let source = std::error::Error::source(&error);
         if source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
             let message =
-                format!("the body is larger than {MOST_BODY_BYTES} bytes; send large data by reference");
+                format!("the body is larger than {MOST_BODY_BYTES} bytes; put large data elsewhere and send its address");
             return ApiError(ErrorKind::TooLarge, message);
         }
         ApiError::invalid(format!("the body did not arrive whole: {error}"))
