@@ -2,14 +2,12 @@
 
 mod stage;
 
-use std::time::Duration;
-
-use millrace_core::{RequestId, RunId, Status, WorkflowType};
+use millrace_core::{RunId, Status, WorkflowType};
 use millrace_engine::ports::QueueName;
 use millrace_engine::{Client, ListFilter, Orchestrator, OrchestratorConfig, Outcome};
 use millrace_format::message::InboxMessage;
 use serde_json::{Value, json};
-use stage::{DAY, HOUR, MINUTE, SECOND, Script, Stage, keys};
+use stage::{HOUR, MINUTE, SECOND, Script, Stage, keys};
 
 use millrace_format::message::{ResumeMessage, SignalMessage, StartMessage, StopMessage};
 
@@ -235,7 +233,6 @@ fn g4_a_slow_turn_does_not_hold_up_the_acknowledgements_of_others() {
     stage.pass(5 * SECOND);
     assert_eq!(stage.memory.messages_in(&QueueName::inbox()), 1, "the quick one is acknowledged");
     stage.pass(HOUR);
-    let _ = (DAY, Duration::ZERO, RequestId::new("x"));
     assert_eq!(stage.events("slow"), ["RunStarted"]);
 }
 

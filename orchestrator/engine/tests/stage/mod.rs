@@ -1,6 +1,7 @@
 //! A simulated world for tests of the engine alone: virtual time, processes that are killed or frozen, a workflow whose
 //! input says what it does, and activities that each test writes itself.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests may")]
 
 mod gate;
 mod script;
