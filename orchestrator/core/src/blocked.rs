@@ -68,7 +68,7 @@ impl fmt::Display for Blocked {
             Self::Nondeterminism { event, expected, got } => write!(
                 f,
                 "nondeterminism at event {event}: the history has {expected}, the code asked for {got}; deploy the \
-                 code that wrote this history, or make the change conditional"
+                 code that wrote this history, or terminate the run and start it again"
             ),
             Self::Foreign { on, at } => write!(
                 f,

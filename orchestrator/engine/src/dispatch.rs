@@ -215,8 +215,23 @@ pub(crate) async fn read_lease(ports: &Ports, key: &str) -> Result<(Lease, Condi
     })
 }
 
-/// Sends the outcome of a task's attempt to the events queue.
+/// Sends the outcome of a task's attempt to the events queue. One that the queue will never take, because it is too
+/// large, fails the activity: else the task would come again and again.
 pub(crate) async fn report(ports: &Ports, task: &Task, outcome: ActivityOutcome) -> Result<(), QueueError> {
+    let ActivityOutcome { activity_id, attempt, receive_count, .. } = outcome;
+    match send_outcome(ports, task, outcome).await {
+        Err(QueueError::Invalid { reason, .. }) => {
+            tracing::error!(workflow_id = %task.workflow_id, activity = task.activity, reason, "outcome refused");
+            let text = format!("{reason}; return less, or say where the result lies");
+            let failure = ApplicationFailure::new("OutcomeRefused", text).non_retryable();
+            let result = OutcomeResult::Failed(Fault::Application(failure));
+            send_outcome(ports, task, ActivityOutcome { activity_id, attempt, receive_count, result }).await
+        }
+        sent => sent,
+    }
+}
+
+async fn send_outcome(ports: &Ports, task: &Task, outcome: ActivityOutcome) -> Result<(), QueueError> {
     let report = Report::Outcome(outcome);
     let event = EventMessage { v: 1, workflow_id: task.workflow_id.clone(), run_id: task.run_id, report };
     send_one(ports, &QueueName::events(), OutMessage::now(message::write(&event))).await

@@ -1,4 +1,10 @@
 //! What a step costs: calls counted exactly (DESIGN §11).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests may, and so may what they share"
+)]
 
 mod toy;
 

@@ -1,4 +1,10 @@
 //! Exclusive activities: at most one attempt holds the lease, and its epoch fences off the others (G11).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests may, and so may what they share"
+)]
 
 mod stage;
 

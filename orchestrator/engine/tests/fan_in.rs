@@ -1,4 +1,10 @@
 //! Fan-in: many completions of one run, one orchestrator or many (§3 Conflicts, §11, G3, G12).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests may, and so may what they share"
+)]
 
 mod stage;
 
@@ -79,9 +85,7 @@ fn g3_one_orchestrator_absorbs_a_fan_in_with_a_quarter_put_per_completion() {
 
 #[test]
 fn g3_sixteen_orchestrators_racing_on_one_run_lose_nothing_and_pay_one_put_per_completion_at_most() {
-    for (seed, millis) in [(1, 5)] {
-        let (stage, used) = fan_in(16, Duration::from_millis(millis), seed);
-        check(&stage);
-        assert!(used.puts as f64 <= CALLS as f64, "{used:?}");
-    }
+    let (stage, used) = fan_in(16, Duration::from_millis(5), 1);
+    check(&stage);
+    assert!(used.puts as f64 <= CALLS as f64, "{used:?}");
 }

@@ -1,4 +1,10 @@
 //! What clients see: requests and their ends, lists, archived runs; and messages that wait for their run (G2, G7, G9, G10).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests may, and so may what they share"
+)]
 
 mod stage;
 

@@ -1,4 +1,10 @@
 //! Timers, near and far (§7): bucket keys, tickers, early arrivals (G1, G2, G4, G6).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests may, and so may what they share"
+)]
 
 mod stage;
 

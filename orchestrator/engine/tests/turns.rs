@@ -1,11 +1,21 @@
 //! Turns that are cut off: nothing is lost, nothing is doubled (G1–G7, G9, G10).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests may, and so may what they share"
+)]
 
 mod toy;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millrace_core::WorkflowId;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use millrace_core::{Fault, Payload, WorkflowId};
+use millrace_engine::Attempt;
 use millrace_engine::ports::{Condition, QueueName};
 use millrace_format::Keys;
 use toy::faults::{Faulty, Write};
@@ -232,4 +242,32 @@ fn a_tail_that_has_grown_is_sealed_and_the_run_goes_on_cold() {
     assert_eq!(world.events("long").len(), 802);
     let keys = futures::executor::block_on(world.ports.store.list("default/workflow/", None, 100)).unwrap();
     assert!(keys.iter().filter(|key| key.contains("/events/")).count() >= 2, "{keys:?}");
+}
+
+struct TooMuch;
+
+impl millrace_engine::ActivityCode for TooMuch {
+    fn knows(&self, _activity: &str) -> bool {
+        true
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec!["step".into()]
+    }
+
+    fn run(&self, _: Arc<dyn Attempt>) -> BoxFuture<'static, Result<Payload, Fault>> {
+        async { Ok(Payload::of(&"x".repeat(2 << 20)).unwrap()) }.boxed()
+    }
+}
+
+#[test]
+fn a_result_that_no_queue_takes_fails_its_activity_once() {
+    let world = World::new();
+    let orchestrator = world.orchestrator(&world.ports);
+    world.send(START);
+    turn_all(&orchestrator);
+    world.work_with(&world.ports, Arc::new(TooMuch));
+    turn_all(&orchestrator);
+    assert_eq!(world.events("a"), ["RunStarted", "ActivityScheduled", "ActivityFailed", "RunFailed"]);
+    assert!(world.memory.all_messages().is_empty());
 }

@@ -1,5 +1,11 @@
 //! The worker (§6): time limits, heartbeats, cancellation, vanished and stopping workers, tasks that cannot run (G6, G7,
 //! G10, G11).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests may, and so may what they share"
+)]
 
 mod stage;
 

@@ -62,9 +62,9 @@ impl Orchestrator {
         received: &Received,
         verdict: &Verdict,
     ) -> Result<(), TurnError> {
-        let (message, identity) = (received.incoming.message.name(), received.incoming.message.identity());
+        let (kind, identity) = (received.incoming.message.name(), received.incoming.message.identity());
         if let Verdict::Stale(reason) = verdict {
-            tracing::info!(message, %identity, reason, "a message came too late and was dropped");
+            tracing::info!(kind, %identity, reason, "a message came too late and was dropped");
             self.settled(id, &identity);
         }
         let Some(run) = run else { return Ok(()) };
@@ -94,7 +94,7 @@ impl Orchestrator {
                 self.reject(id, received, &format!("run_id: `{id}` has no run {run_id}")).await?;
                 return Ok(false);
             }
-            tracing::info!(workflow_id = %id, %run_id, message = message.name(), "a message of a purged run was dropped");
+            tracing::info!(workflow_id = %id, %run_id, kind = message.name(), "a message of a purged run was dropped");
             return Ok(true);
         };
         let run = head.header.restore(&self.reader.events(&head).await?);

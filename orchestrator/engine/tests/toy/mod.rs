@@ -1,5 +1,6 @@
 //! A workflow written as a bare coroutine, and an engine around it in memory, for tests of the engine alone.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "tests may")]
 
 pub mod faults;
 
@@ -168,9 +169,13 @@ impl World {
 
     /// Runs all tasks that are there.
     pub fn work(&self, ports: &Ports) {
+        self.work_with(ports, Arc::new(Echo));
+    }
+
+    pub fn work_with(&self, ports: &Ports, code: Arc<dyn ActivityCode>) {
         let config =
             WorkerConfig { poll: Duration::ZERO, ..WorkerConfig::new(TaskQueue::new("cpu").unwrap()) };
-        let worker = Worker::new(ports.clone(), Arc::new(Echo), config);
+        let worker = Worker::new(ports.clone(), code, config);
         futures::executor::block_on(worker.drain(never()));
     }
 

@@ -107,7 +107,7 @@ fn introduce(dev: &Dev, app: &App, data: &Path) {
     let program = std::env::args().next().unwrap_or_else(|| "app".into());
     let workflow = app.workflow_names().into_iter().next().unwrap_or_else(|| "Workflow".into());
     let data = data.display();
-    say(&format!("try          {program} start {workflow} --data {data} --id first --input null"));
+    say(&format!("try          {program} start {workflow} --data {data} --id first --input '…'"));
     say(&format!("             {program} result first --data {data}"));
     say(&format!("             {program} show first --data {data}"));
 }
@@ -116,6 +116,7 @@ fn introduce(dev: &Dev, app: &App, data: &Path) {
 fn log(level: LevelFilter) {
     let wanted = std::env::var(LOG).ok().and_then(|text| text.parse::<Targets>().ok());
     let targets = wanted.unwrap_or_else(|| Targets::new().with_default(level));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colors = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colors);
     let _ = tracing_subscriber::registry().with(lines).with(targets).try_init();
 }

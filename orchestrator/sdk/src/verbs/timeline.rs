@@ -14,6 +14,9 @@ const MOST_SHOWN: usize = 100;
 /// The run's header and timeline, ready to print.
 pub(super) fn timeline(run: &Description, events: &[Event]) -> String {
     let mut text = format!("{}  {}  run {}  {}", run.workflow_id, run.workflow, run.run_id, run.status);
+    if run.blocked.is_some() {
+        text.push_str(", blocked");
+    }
     if let Some(closed) = run.closed_at {
         let _ = write!(text, " in {}", span(closed - run.started_at));
     }
