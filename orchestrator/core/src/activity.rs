@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::time::{millis, whole_millis};
-use crate::{ActivityId, Fault, Payload, RetryPolicy, RunId, TaskQueue, Timestamp, WorkflowId, WorkflowType};
+use crate::{
+    ActivityId, Fault, Namespace, Payload, RetryPolicy, RunId, TaskQueue, Timestamp, WorkflowId, WorkflowType,
+};
 
 /// How an activity is to be run. Times are written in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +82,9 @@ impl ActivityOptions {
 pub struct Task {
     /// The message contract's version.
     pub v: u32,
+    /// Whose bucket keys it is about; several namespaces may share the queues.
+    #[serde(default)]
+    pub namespace: Namespace,
     /// Whose activity it is.
     pub workflow_id: WorkflowId,
     /// Which run of it.

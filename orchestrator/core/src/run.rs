@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActivityId, ActivityScheduled, Blocked, Effect, EffectKey, Event, EventKind, Fault, Identity, Payload,
-    PendingEffect, RequestId, RunId, RunInfo, Task, TimerId, Timestamp,
+    ActivityId, ActivityScheduled, Blocked, Effect, EffectKey, Event, EventKind, Fault, Identity, Namespace,
+    Payload, PendingEffect, RequestId, RunId, RunInfo, Task, TimerId, Timestamp,
 };
 
 /// Where a run stands.
@@ -230,6 +230,7 @@ impl Run {
         let state = self.activities.get(&activity_id).filter(|state| state.attempt == attempt)?;
         Some(Task {
             v: 1,
+            namespace: Namespace::default(),
             workflow_id: self.info.workflow_id.clone(),
             run_id: self.info.run_id,
             workflow: self.info.workflow.clone(),

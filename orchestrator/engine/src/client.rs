@@ -110,6 +110,10 @@ impl Client {
             if let Some(reason) = self.rejection(request_id) {
                 return Err(ClientError::Rejected(reason));
             }
+            if let Some(run_id) = self.notices.as_ref().and_then(|notices| notices.absorbed(request_id)) {
+                self.ports.queues.settle().await?;
+                return Ok(run_id);
+            }
             let is_settled = self.notices.as_ref().is_none_or(|notices| notices.is_settled(request_id));
             if let Some(live) = self.reader.load(id).await?.live {
                 if let Some(run_id) = live.run.absorbed_request(request_id) {
@@ -135,7 +139,7 @@ impl Client {
     }
 
     /// Resolves when the workflow's run may have ended or be blocked.
-    fn at_rest(&self, id: &WorkflowId) -> impl Future<Output = ()> + Send + use<> {
+    pub fn at_rest(&self, id: &WorkflowId) -> impl Future<Output = ()> + Send + use<> {
         self.noticed(self.notices.as_ref().map(|notices| notices.at_rest(id)))
     }
 

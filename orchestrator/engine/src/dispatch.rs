@@ -88,6 +88,7 @@ impl Dispatcher {
         match effect {
             Effect::SendTask { activity_id, attempt, at } => {
                 let Some(task) = run.task(*activity_id, *attempt, *at) else { return };
+                let task = Task { namespace: self.keys.namespace().clone(), ..task };
                 let (queue, body) = (QueueName::task(&task.task_queue), message::write(&task));
                 let name = format!("a{activity_id}.{attempt}");
                 self.plan_message(run, (queue, body, Some(task)), *at, &name, plan);
@@ -106,8 +107,9 @@ impl Dispatcher {
             Report::Wake { wake } => format!("w{wake}"),
             Report::Outcome(outcome) => format!("o{}.{}", outcome.activity_id, outcome.attempt),
         };
+        let (workflow_id, run_id) = (run.info.workflow_id.clone(), run.info.run_id);
         let event =
-            EventMessage { v: 1, workflow_id: run.info.workflow_id.clone(), run_id: run.info.run_id, report };
+            EventMessage { v: 1, namespace: self.keys.namespace().clone(), workflow_id, run_id, report };
         self.plan_message(run, (QueueName::events(), message::write(&event), None), due, &name, plan);
     }
 
@@ -233,7 +235,8 @@ pub(crate) async fn report(ports: &Ports, task: &Task, outcome: ActivityOutcome)
 
 async fn send_outcome(ports: &Ports, task: &Task, outcome: ActivityOutcome) -> Result<(), QueueError> {
     let report = Report::Outcome(outcome);
-    let event = EventMessage { v: 1, workflow_id: task.workflow_id.clone(), run_id: task.run_id, report };
+    let (namespace, workflow_id) = (task.namespace.clone(), task.workflow_id.clone());
+    let event = EventMessage { v: 1, namespace, workflow_id, run_id: task.run_id, report };
     send_one(ports, &QueueName::events(), OutMessage::now(message::write(&event))).await
 }
 

@@ -5,10 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::channel::oneshot;
-use millrace_core::{RequestId, WorkflowId};
+use millrace_core::{RequestId, RunId, WorkflowId};
 
 /// How many rejected, and how many settled requests are remembered for clients that ask later.
 const REMEMBERED: usize = 10_000;
+/// From how many waited-for workflows on those that nobody waits for any more are looked for.
+const SWEEP_FROM: usize = 1 << 10;
 
 /// Rejected requests, and who waits for a run to change.
 #[derive(Default)]
@@ -18,6 +20,7 @@ pub struct Notices(Mutex<State>);
 struct State {
     rejections: VecDeque<(RequestId, String)>,
     settled: VecDeque<RequestId>,
+    absorbed: VecDeque<(RequestId, RunId)>,
     waiting: Waiting,
     waiting_for_rest: Waiting,
 }
@@ -39,6 +42,11 @@ impl Notices {
             .map(|(_, reason)| reason.clone())
     }
 
+    /// The run whose log absorbed a request lately; a client need not read the history to find it there.
+    pub fn absorbed(&self, request_id: &RequestId) -> Option<RunId> {
+        self.state().absorbed.iter().rev().find(|(id, _)| id == request_id).map(|(_, run_id)| *run_id)
+    }
+
     /// Whether a request was dealt with without a trace in the log: it changed nothing.
     pub fn is_settled(&self, request_id: &RequestId) -> bool {
         self.state().settled.contains(request_id)
@@ -56,19 +64,15 @@ impl Notices {
     }
 
     pub(crate) fn rejected(&self, request_id: &RequestId, reason: &str) {
-        let mut state = self.state();
-        state.rejections.push_back((request_id.clone(), reason.to_owned()));
-        if state.rejections.len() > REMEMBERED {
-            state.rejections.pop_front();
-        }
+        remember(&mut self.state().rejections, (request_id.clone(), reason.to_owned()));
     }
 
     pub(crate) fn settled(&self, request_id: &RequestId) {
-        let mut state = self.state();
-        state.settled.push_back(request_id.clone());
-        if state.settled.len() > REMEMBERED {
-            state.settled.pop_front();
-        }
+        remember(&mut self.state().settled, request_id.clone());
+    }
+
+    pub(crate) fn has_absorbed(&self, request_id: &RequestId, run_id: RunId) {
+        remember(&mut self.state().absorbed, (request_id.clone(), run_id));
     }
 
     /// A commit of the workflow, or a rejection; `at_rest` if its run is not going on by itself.
@@ -83,7 +87,22 @@ impl Notices {
     }
 }
 
+fn remember<T>(remembered: &mut VecDeque<T>, news: T) {
+    remembered.push_back(news);
+    if remembered.len() > REMEMBERED {
+        remembered.pop_front();
+    }
+}
+
+/// Whoever waits for a workflow that never changes again leaves a canceled sender behind: once there are many
+/// workflows, those are swept.
 fn wait(waiting: &mut Waiting, id: &WorkflowId) -> oneshot::Receiver<()> {
+    if waiting.len() >= SWEEP_FROM && waiting.len().is_power_of_two() {
+        waiting.retain(|_, senders| {
+            senders.retain(|sender| !sender.is_canceled());
+            !senders.is_empty()
+        });
+    }
     let (sender, receiver) = oneshot::channel();
     let waiting = waiting.entry(id.clone()).or_default();
     waiting.retain(|sender| !sender.is_canceled());

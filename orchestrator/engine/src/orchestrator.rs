@@ -21,6 +21,9 @@ use crate::dispatch::{Dispatcher, dead_letter};
 use crate::load::Reader;
 use crate::ports::{Delivery, Ports, QueueError, QueueName};
 
+/// How long an internal message of another namespace is left to its own orchestrator.
+const NOT_OURS: Duration = Duration::from_secs(30);
+
 /// How an orchestrator is set up.
 #[derive(Clone, Debug)]
 pub struct OrchestratorConfig {
@@ -102,7 +105,8 @@ impl Orchestrator {
         let mut by_workflow: BTreeMap<WorkflowId, Vec<Received>> = BTreeMap::new();
         for delivery in batch {
             match self.understand(queue, &delivery) {
-                Ok((id, incoming)) => {
+                Ok(None) => self.not_ours(queue, &delivery).await,
+                Ok(Some((id, incoming))) => {
                     by_workflow.entry(id).or_default().push(Received {
                         incoming,
                         queue: queue.clone(),
@@ -121,7 +125,21 @@ impl Orchestrator {
         turns.collect::<()>().await;
     }
 
-    fn understand(&self, queue: &QueueName, delivery: &Delivery) -> Result<(WorkflowId, Incoming), String> {
+    /// A message of a namespace that shares the queues: whoever serves it will take it. Never to be decided on here, where
+    /// its run cannot be seen.
+    async fn not_ours(&self, queue: &QueueName, delivery: &Delivery) {
+        tracing::warn!(%queue, message_id = delivery.message_id, "a message of another namespace is left to its own");
+        if let Err(error) = self.ports.queues.change_visibility(queue, &delivery.receipt, NOT_OURS).await {
+            tracing::debug!(%error, "a message could not be given back");
+        }
+    }
+
+    /// The workflow and the message; `None` if it is another namespace's.
+    fn understand(
+        &self,
+        queue: &QueueName,
+        delivery: &Delivery,
+    ) -> Result<Option<(WorkflowId, Incoming)>, String> {
         let read = if *queue == QueueName::inbox() {
             message::read_inbox(&delivery.body, &delivery.message_id)
         } else {
@@ -129,10 +147,13 @@ impl Orchestrator {
         };
         let Addressed { namespace, workflow_id, run_id, message } = read.map_err(|bad| bad.to_string())?;
         let own = &self.config.namespace;
-        if *queue == QueueName::inbox() && namespace != *own {
-            return Err(format!("namespace: `{namespace}` is not served here; this is `{own}`"));
+        if namespace != *own {
+            if *queue == QueueName::inbox() {
+                return Err(format!("namespace: `{namespace}` is not served here; this is `{own}`"));
+            }
+            return Ok(None);
         }
         let (sent_at, receive_count) = (delivery.sent_at, delivery.receive_count);
-        Ok((workflow_id, Incoming { message, run_id, sent_at, receive_count }))
+        Ok(Some((workflow_id, Incoming { message, run_id, sent_at, receive_count })))
     }
 }

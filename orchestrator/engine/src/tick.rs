@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::future::try_join_all;
+use futures::future::join_all;
 use millrace_format::{Keys, TimerEntry};
 
 use crate::dispatch::{DispatchError, send_one};
@@ -38,14 +38,21 @@ impl Ticker {
                 .is_none_or(|due_s| (due_s + 1).saturating_mul(1000) <= horizon.as_millis())
         };
         let mut after: Option<String> = None;
-        let mut sent = 0;
+        let (mut sent, mut failed) = (0, None);
         loop {
             let page = self.ports.store.list(&self.keys.timers(), after.as_deref(), PAGE).await?;
             let near = page.iter().filter(is_near);
-            sent += try_join_all(near.map(|key| self.send(key))).await?.len();
-            match page.into_iter().max() {
-                Some(key) => after = Some(key),
-                None => return Ok(sent),
+            for result in join_all(near.map(|key| self.send(key))).await {
+                match result {
+                    Ok(()) => sent += 1,
+                    // One that cannot be sent does not hold up the others.
+                    Err(error) => failed = Some(error),
+                }
+            }
+            match (page.into_iter().max(), failed.take()) {
+                (Some(key), error) => (after, failed) = (Some(key), error),
+                (None, Some(error)) => return Err(error),
+                (None, None) => return Ok(sent),
             }
         }
     }

@@ -15,11 +15,11 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use millrace_core::{Fault, Payload, WorkflowId};
-use millrace_engine::Attempt;
 use millrace_engine::ports::{Condition, QueueName};
+use millrace_engine::{Attempt, OrchestratorConfig};
 use millrace_format::Keys;
 use toy::faults::{Faulty, Write};
-use toy::{World, turn_all};
+use toy::{Toy, World, turn_all};
 
 const START: &str = r#"{"type":"start","workflow":"chain","id":"a","input":2,"request_id":"s1"}"#;
 const STEPS: [&str; 6] = [
@@ -270,4 +270,22 @@ fn a_result_that_no_queue_takes_fails_its_activity_once() {
     turn_all(&orchestrator);
     assert_eq!(world.events("a"), ["RunStarted", "ActivityScheduled", "ActivityFailed", "RunFailed"]);
     assert!(world.memory.all_messages().is_empty());
+}
+
+#[test]
+fn internal_messages_of_another_namespace_are_left_to_their_own() {
+    let world = World::new();
+    let orchestrator = world.orchestrator(&world.ports);
+    world.send(START);
+    turn_all(&orchestrator);
+    world.work(&world.ports); // the outcome is in the events queue now
+    let config = OrchestratorConfig {
+        poll: Duration::ZERO,
+        namespace: "prod".parse().unwrap(),
+        ..OrchestratorConfig::default()
+    };
+    turn_all(&millrace_engine::Orchestrator::new(world.ports.clone(), Arc::new(Toy), config));
+    assert_eq!(world.events("a").len(), 2, "not absorbed there");
+    finish(&world, &orchestrator);
+    assert_eq!(world.events("a"), STEPS, "and not lost");
 }

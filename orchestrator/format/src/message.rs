@@ -149,6 +149,8 @@ inbox_message!(
 pub struct EventMessage {
     /// The contract's version.
     pub v: u32,
+    /// Whose bucket keys it is about; several namespaces may share the queues.
+    pub namespace: Namespace,
     /// Whose.
     pub workflow_id: WorkflowId,
     /// Which run's.
@@ -271,6 +273,8 @@ fn address(
 /// A message of one of the internal kinds, read in one pass: outcomes are the most frequent messages of all.
 #[derive(Deserialize)]
 struct OutcomeReport {
+    #[serde(default)]
+    namespace: Namespace,
     workflow_id: WorkflowId,
     run_id: RunId,
     activity_id: ActivityId,
@@ -281,6 +285,8 @@ struct OutcomeReport {
 
 #[derive(Deserialize)]
 struct TimerReport {
+    #[serde(default)]
+    namespace: Namespace,
     workflow_id: WorkflowId,
     run_id: RunId,
     timer_id: TimerId,
@@ -288,6 +294,8 @@ struct TimerReport {
 
 #[derive(Deserialize)]
 struct WakeReport {
+    #[serde(default)]
+    namespace: Namespace,
     workflow_id: WorkflowId,
     run_id: RunId,
     wake: u64,
@@ -296,20 +304,20 @@ struct WakeReport {
 /// Reads a message from the events queue.
 pub fn read_event(body: &str) -> Result<Addressed, BadMessage> {
     let kind = kind_of(body)?;
-    let (workflow_id, run_id, message) = match kind.as_ref() {
+    let (namespace, workflow_id, run_id, message) = match kind.as_ref() {
         "outcome" => {
-            let OutcomeReport { workflow_id, run_id, activity_id, attempt, receive_count, result } =
+            let OutcomeReport { namespace, workflow_id, run_id, activity_id, attempt, receive_count, result } =
                 typed(body)?;
             let outcome = ActivityOutcome { activity_id, attempt, receive_count, result };
-            (workflow_id, run_id, Message::Outcome(outcome))
+            (namespace, workflow_id, run_id, Message::Outcome(outcome))
         }
         "timer" => {
-            let TimerReport { workflow_id, run_id, timer_id } = typed(body)?;
-            (workflow_id, run_id, Message::Timer { timer_id })
+            let TimerReport { namespace, workflow_id, run_id, timer_id } = typed(body)?;
+            (namespace, workflow_id, run_id, Message::Timer { timer_id })
         }
         "wake" => {
-            let WakeReport { workflow_id, run_id, wake } = typed(body)?;
-            (workflow_id, run_id, Message::Wake { wake })
+            let WakeReport { namespace, workflow_id, run_id, wake } = typed(body)?;
+            (namespace, workflow_id, run_id, Message::Wake { wake })
         }
         other => {
             let known = INTERNAL.join(", ");
@@ -318,7 +326,7 @@ pub fn read_event(body: &str) -> Result<Addressed, BadMessage> {
             )));
         }
     };
-    Ok(Addressed { namespace: Namespace::default(), workflow_id, run_id: Some(run_id), message })
+    Ok(Addressed { namespace, workflow_id, run_id: Some(run_id), message })
 }
 
 /// Reads a task message.

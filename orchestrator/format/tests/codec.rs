@@ -311,7 +311,7 @@ proptest! {
     #[test]
     fn outcome_messages(outcome in outcome(), run_id in any::<u128>()) {
         let (workflow_id, run_id) = (WorkflowId::new("w").unwrap(), RunId::from_random(run_id));
-        let message = EventMessage { v: 1, workflow_id, run_id, report: Report::Outcome(outcome.clone()) };
+        let message = EventMessage { v: 1, namespace: Default::default(), workflow_id, run_id, report: Report::Outcome(outcome.clone()) };
         let read = message::read_event(&message::write(&message)).unwrap();
         prop_assert_eq!((read.run_id, read.message), (Some(run_id), Message::Outcome(outcome)));
     }
@@ -319,7 +319,8 @@ proptest! {
     #[test]
     fn tasks(kind in kind(), run_id in any::<u128>(), attempt in any::<u32>(), at in time(), input in payload(), options in options()) {
         let task = Task {
-            v: 1, workflow_id: WorkflowId::new("w").unwrap(), run_id: RunId::from_random(run_id),
+            v: 1,
+            namespace: Default::default(), workflow_id: WorkflowId::new("w").unwrap(), run_id: RunId::from_random(run_id),
             workflow: WorkflowType::new("W").unwrap(), activity_id: 1, activity: kind.describe(),
             task_queue: TaskQueue::new("cpu").unwrap(), attempt, input, scheduled_at: at, available_at: at, options,
         };

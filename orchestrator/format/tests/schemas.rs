@@ -170,6 +170,7 @@ fn every_task_and_outcome_validates() {
             "task",
             &message::write(&Task {
                 v: 1,
+                namespace: Default::default(),
                 workflow_id: WorkflowId::new("a@b:c").unwrap(),
                 run_id: RunId::from_random(7),
                 workflow: WorkflowType::new("W").unwrap(),
@@ -198,7 +199,13 @@ fn every_task_and_outcome_validates() {
     ] {
         let outcome = ActivityOutcome { activity_id: 1, attempt: 1, receive_count: 1, result };
         let (workflow_id, run_id) = (WorkflowId::new("w").unwrap(), RunId::from_random(7));
-        let message = EventMessage { v: 1, workflow_id, run_id, report: Report::Outcome(outcome) };
+        let message = EventMessage {
+            v: 1,
+            namespace: Default::default(),
+            workflow_id,
+            run_id,
+            report: Report::Outcome(outcome),
+        };
         assert_valid("outcome", &message::write(&message));
     }
 }

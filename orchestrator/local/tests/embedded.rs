@@ -6,9 +6,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
+use millrace_core::Timestamp;
 use millrace_engine::ports::{
     Clock, Condition, ObjectStore, OutMessage, PutError, QueueError, QueueName, Queues, StoreError,
 };
@@ -89,6 +92,89 @@ async fn reopening_finds_everything_and_nobody_in_flight() {
     assert_ne!(fresh, etag);
 }
 
+/// The folder as a crash at this moment would leave it. SQLite makes its index anew.
+fn crashed(dir: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["store.sqlite", "store.sqlite-wal"] {
+        fs::copy(dir.join(name), copy.path().join(name)).unwrap();
+    }
+    copy
+}
+
+#[tokio::test]
+async fn a_receive_after_a_restart_counts_even_if_the_process_dies_at_once() {
+    let mut dir = tempfile::tempdir().unwrap();
+    let queue = QueueName::inbox();
+    let store = open(dir.path()).unwrap();
+    send(&store, &queue, "kills its process").await;
+    drop(store);
+    for count in 1..=3 {
+        let store = open(dir.path()).unwrap();
+        store.configure(&queue, QueueConfig { max_receive: 3 });
+        let received = store.receive(&queue, 1, Duration::ZERO, LONG).await.unwrap();
+        let copy = crashed(dir.path());
+        assert_eq!(received[0].receive_count, count);
+        drop(store);
+        dir = copy;
+    }
+    let store = open(dir.path()).unwrap();
+    store.configure(&queue, QueueConfig { max_receive: 3 });
+    assert_eq!(store.receive(&queue, 1, Duration::ZERO, LONG).await.unwrap(), []);
+    assert_eq!(store.messages_in(&queue.dead_letters()), 1, "the limit is reached");
+}
+
+/// A clock that stands still until it is set.
+struct Calendar(AtomicI64);
+
+impl Clock for Calendar {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    fn sleep_until(&self, _: Timestamp) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_lay_closed_for_weeks_has_lost_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Calendar(AtomicI64::new(1_700_000_000_000)));
+    let queue = QueueName::from("task-cpu");
+    let store = Embedded::open(dir.path(), clock.clone()).unwrap();
+    send(&store, &queue, "late").await;
+    drop(store);
+    clock.0.fetch_add(20 * 24 * 3600 * 1_000, Ordering::SeqCst);
+    let store = Embedded::open(dir.path(), clock).unwrap();
+    let received = store.receive(&queue, 10, Duration::ZERO, LONG).await.unwrap();
+    assert_eq!(received.iter().map(|task| task.body.as_str()).collect::<Vec<_>>(), ["late"]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn others_may_not_look_into_the_folder() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("data");
+    let store = open(&dir).unwrap();
+    send(&store, &QueueName::inbox(), "secret").await;
+    store.settle().await.unwrap();
+    assert_eq!(mode(&dir), 0o700);
+    for name in ["lock", "store.sqlite", "store.sqlite-wal", "store.sqlite-shm"] {
+        assert_eq!(mode(&dir.join(name)), 0o600, "{name}");
+    }
+    drop(store);
+
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(dir.join("store.sqlite"), fs::Permissions::from_mode(0o644)).unwrap();
+    let store = open(&dir).unwrap();
+    let modes = (mode(&dir), mode(&dir.join("store.sqlite")), mode(&dir.join("store.sqlite-wal")));
+    assert_eq!(modes, (0o755, 0o600, 0o600), "an existing folder keeps its mode, the database is closed");
+    drop(store);
+}
+
 #[tokio::test]
 async fn many_large_messages_do_not_stay_in_memory_and_are_not_lost() {
     let dir = tempfile::tempdir().unwrap();
@@ -145,6 +231,9 @@ async fn a_full_disk_loses_nothing() {
     let dir = disk.0.path().join("store");
     fs::write(disk.0.path().join("ballast"), vec![0; 30 << 20]).unwrap();
     let store = open(&dir).unwrap();
+    send(&store, &QueueName::inbox(), "from before").await;
+    drop(store);
+    let store = open(&dir).unwrap();
     let mut accepted = 0;
     let refused = loop {
         let body = Bytes::from(vec![b'x'; 20_000]);
@@ -162,6 +251,8 @@ async fn a_full_disk_loses_nothing() {
     let sent = store.send(&QueueName::events(), vec![OutMessage::now("x".into())]).await;
     assert!(matches!(sent[..], [Err(QueueError::Unavailable { .. })]), "{sent:?}");
     assert!(store.get("00000").await.unwrap().is_some(), "reading goes on");
+    let uncounted = store.receive(&QueueName::inbox(), 1, Duration::ZERO, LONG).await;
+    assert!(matches!(uncounted, Err(QueueError::Unavailable { .. })), "{uncounted:?}");
 
     fs::remove_file(disk.0.path().join("ballast")).unwrap();
     while store.failure().is_some() {
@@ -173,6 +264,7 @@ async fn a_full_disk_loses_nothing() {
     let store = open(&dir).unwrap();
     assert_eq!(store.list("", None, 10_000).await.unwrap().len(), accepted, "everything accepted is there");
     assert_eq!(store.messages_in(&QueueName::events()), 1);
+    assert_eq!(store.messages_in(&QueueName::inbox()), 1);
 }
 
 /// A message that is received and deleted before it is written leaves nothing to write; neither who settles meanwhile

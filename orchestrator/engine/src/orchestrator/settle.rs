@@ -120,12 +120,13 @@ impl Orchestrator {
     }
 
     async fn reject(&self, id: &WorkflowId, received: &Received, reason: &str) -> Result<(), TurnError> {
-        if let Identity::Request(request_id) = received.incoming.message.identity() {
-            self.notices.rejected(&request_id, reason);
-        }
         dead_letter(&self.ports, &received.queue, &received.delivery, reason)
             .await
             .map_err(DispatchError::from)?;
+        // Told only once it cannot come back and be absorbed after all.
+        if let Identity::Request(request_id) = received.incoming.message.identity() {
+            self.notices.rejected(&request_id, reason);
+        }
         self.notices.committed(id, true);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use millrace_core::decide::{Decision, Live, Turn};
-use millrace_core::{Incoming, Verdict, WorkflowId, decide};
+use millrace_core::{Identity, Incoming, Verdict, WorkflowId, decide};
 
 use super::commit::Committed;
 use super::{Orchestrator, Received};
@@ -95,6 +95,7 @@ impl Orchestrator {
             Committed::Yes => {}
             Committed::No => return Ok(Tried::Conflict),
         }
+        self.tell_absorbed(&loaded, batch, &decision);
         let at_rest = |live: &Live| live.run.blocked.is_some() || !live.run.status.is_open();
         self.notices.committed(id, loaded.live.as_ref().is_none_or(at_rest));
         // Only the run: a future that holds the code across an await could not move between threads.
@@ -124,6 +125,18 @@ impl Orchestrator {
             }
         }
         decision
+    }
+
+    /// Clients in this process need not look for their requests in the log.
+    fn tell_absorbed(&self, loaded: &Loaded, batch: &[Received], decision: &Decision) {
+        let Some(run_id) = loaded.live.as_ref().map(|live| live.run.info.run_id) else { return };
+        for (received, verdict) in batch.iter().zip(&decision.verdicts) {
+            if let (Verdict::Absorbed, Identity::Request(id)) =
+                (verdict, received.incoming.message.identity())
+            {
+                self.notices.has_absorbed(&id, run_id);
+            }
+        }
     }
 
     async fn failed(&self, id: &WorkflowId, batch: &[Received], error: &TurnError) {

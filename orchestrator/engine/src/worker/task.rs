@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use millrace_core::{ActivityOutcome, ApplicationFailure, Fault, OutcomeResult, Task, TimeoutKind};
 use millrace_format::message;
 
@@ -40,12 +41,17 @@ impl Worker {
     }
 
     async fn attempt(&self, delivery: &Delivery, task: Task, stop: Stop) -> Result<(), TaskError> {
+        if task.namespace != self.config.namespace {
+            tracing::warn!(namespace = %task.namespace, "a task of another namespace is left to its own workers");
+            let hidden = Duration::from_secs(30);
+            return Ok(self.ports.queues.change_visibility(&self.queue, &delivery.receipt, hidden).await?);
+        }
         if delivery.receive_count > 1 && !self.is_wanted(&task).await? {
             tracing::info!(workflow_id = %task.workflow_id, activity = task.activity, "nobody waits for this task");
             return self.done(delivery).await;
         }
         if let Some(fault) = self.too_late(&task, delivery.receive_count) {
-            return self.finish(delivery, &task, OutcomeResult::Failed(fault), None).await;
+            return self.finish(delivery, &task, OutcomeResult::Failed(fault), None, &stop).await;
         }
         let held = if task.options.needs_lease() {
             match self.claim(&task).await? {
@@ -60,7 +66,7 @@ impl Worker {
                 }
                 Claim::Canceled(reason) => {
                     let result = OutcomeResult::Failed(Fault::Canceled { reason });
-                    return self.finish(delivery, &task, result, None).await;
+                    return self.finish(delivery, &task, result, None, &stop).await;
                 }
             }
         } else {
@@ -69,8 +75,8 @@ impl Worker {
         let (epoch, progress) =
             held.as_ref().map_or((0, None), |held| (held.lease.epoch, held.lease.details.clone()));
         let running = Arc::new(Running::new(task, epoch, progress));
-        match self.supervise(delivery, running.clone(), held, stop).await {
-            Ended::With(result, held) => self.finish(delivery, running.task_ref(), result, held).await,
+        match self.supervise(delivery, running.clone(), held, stop.clone()).await {
+            Ended::With(result, held) => self.finish(delivery, running.task_ref(), result, held, &stop).await,
             Ended::GiveBack(held) => {
                 self.release(held).await;
                 self.come_back(delivery, running.task_ref().clone(), Duration::ZERO).await
@@ -124,6 +130,7 @@ impl Worker {
         task: &Task,
         result: OutcomeResult,
         held: Option<Held>,
+        stop: &Stop,
     ) -> Result<(), TaskError> {
         let (activity_id, attempt) = (task.activity_id, task.attempt);
         let vanished = held.as_ref().map_or(0, |held| held.lease.vanished);
@@ -135,8 +142,41 @@ impl Worker {
             tracing::warn!(activity = task.activity, "the lease was lost at the end; another attempt speaks");
             return self.done(delivery).await;
         }
-        report(&self.ports, task, outcome).await?;
+        self.say(delivery, task, outcome, stop).await?;
         self.done(delivery).await
+    }
+
+    /// Reports, again and again while the queue is unavailable: an activity that has run is not run again because nobody
+    /// could be told. Given up when the worker stops, or the task may be somebody else's by now.
+    async fn say(
+        &self,
+        delivery: &Delivery,
+        task: &Task,
+        outcome: ActivityOutcome,
+        stop: &Stop,
+    ) -> Result<(), TaskError> {
+        let mut pause = Duration::from_millis(250);
+        let most = self.config.visibility / 3;
+        loop {
+            let error = match report(&self.ports, task, outcome.clone()).await {
+                Err(error @ QueueError::Unavailable { .. }) => error,
+                answer => return Ok(answer?),
+            };
+            tracing::warn!(%error, activity = task.activity, "an outcome waits to be reported");
+            let extended = self
+                .ports
+                .queues
+                .change_visibility(&self.queue, &delivery.receipt, self.config.visibility)
+                .await;
+            if let Err(QueueError::ReceiptVoid | QueueError::Invalid { .. }) = extended {
+                return Ok(extended?);
+            }
+            let pausing = self.ports.clock.sleep_until(self.ports.clock.now().plus(pause));
+            if let Either::Right(_) = select(pausing, stop.clone()).await {
+                return Err(error.into());
+            }
+            pause = (pause * 2).min(most);
+        }
     }
 
     /// The same attempt comes again, as a fresh copy: neither an attempt nor a receive is counted, and its time to

@@ -43,6 +43,7 @@ fn bad_messages_name_the_field_and_what_to_do() {
 fn what_is_written_is_read_again() {
     let message = EventMessage {
         v: 1,
+        namespace: Namespace::new("prod").unwrap(),
         workflow_id: WorkflowId::new("a").unwrap(),
         run_id: RunId::from_random(1),
         report: Report::Outcome(ActivityOutcome {
@@ -53,6 +54,7 @@ fn what_is_written_is_read_again() {
         }),
     };
     let read = read_event(&write(&message)).unwrap();
+    assert_eq!(read.namespace.as_str(), "prod");
     let Message::Outcome(outcome) = read.message else { panic!("an outcome") };
     assert_eq!((outcome.activity_id, outcome.attempt), (3, 2));
     assert_eq!(outcome.result, OutcomeResult::Completed(Payload::parse("[1,2]").unwrap()));

@@ -13,6 +13,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params};
 
 use super::batch::{Batch, MessageChange, Object};
 use super::error::OpenError;
+use super::private;
 use crate::state::Message;
 
 /// The layout below. A change of it is a new number and a migration.
@@ -60,6 +61,8 @@ impl Journal {
     /// Opens or creates the storage, and counts the opening: sequence numbers of different openings never meet.
     pub(super) fn open(dir: &Path) -> std::result::Result<(Self, Reader, u64), OpenError> {
         let file = dir.join("store.sqlite");
+        // SQLite gives its log and its index the mode that the file has.
+        private::open(&file).map_err(|source| OpenError::NotWritable { dir: dir.to_owned(), source })?;
         let failed = |error| open_error(dir, error);
         let write = connect(&file, 4).map_err(failed)?;
         let found: u32 = write.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;

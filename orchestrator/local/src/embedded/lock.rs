@@ -1,10 +1,11 @@
 //! One process owns the folder: an OS lock, released by the system however the process ends.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
 use super::error::OpenError;
+use super::private;
 
 /// Held as long as the folder is open.
 pub(super) struct FolderLock {
@@ -15,10 +16,8 @@ impl FolderLock {
     /// Creates the folder if it is missing, and takes it.
     pub(super) fn take(dir: &Path) -> Result<Self, OpenError> {
         let failed = |source: io::Error| OpenError::NotWritable { dir: dir.to_owned(), source };
-        std::fs::create_dir_all(dir).map_err(failed)?;
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(dir.join("lock")).map_err(failed)?;
+        private::create_dir(dir).map_err(failed)?;
+        let mut file = private::open(&dir.join("lock")).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -4,10 +4,13 @@
 //! - Every change takes a place in one order and is in force at once, in memory. A writer thread takes what has
 //!   gathered, writes it as one transaction and flushes it to the disk. **A crash keeps a prefix of that order.**
 //! - Messages on task queues are received only when everything up to their send is durable (G1). [`settle`]
-//!   waits for the same. Nothing else waits for the disk, except that writers are slowed down when it falls behind.
+//!   waits for the same, and so does the receive of a message that was there when the folder was opened: code that
+//!   kills its process at once is found out by the receive count (G9). Nothing else waits for the disk, except that
+//!   writers are slowed down when it falls behind.
 //! - Whatever nobody waits for is written a few milliseconds later, with what comes meanwhile.
+//! - A message stays until it is deleted, however long the folder lies closed.
 //! - When the disk is full, nothing is lost: new objects and messages are refused with the reason until there is room
-//!   again, tasks and `settle` wait or fail, everything else goes on.
+//!   again, tasks, `settle` and receives of messages from before the opening wait or fail, everything else goes on.
 //! - Memory is bounded: by what is not yet written, by the small part of each waiting message that is kept (its body
 //!   only while there are few), and by the storage's caches.
 //!
@@ -20,6 +23,7 @@ mod error;
 mod journal;
 mod lock;
 mod objects;
+mod private;
 mod queues;
 mod versions;
 mod writer;
@@ -60,6 +64,8 @@ struct Shared {
     dir: PathBuf,
     clock: Arc<dyn Clock>,
     reader: Reader,
+    /// Messages up to this one were there when the folder was opened.
+    restored_seq: u64,
     inner: Mutex<Inner>,
     /// The writer thread waits here.
     work: Condvar,
@@ -140,8 +146,9 @@ impl Drop for Embedded {
 
 impl Shared {
     fn new(dir: PathBuf, clock: Arc<dyn Clock>, reader: Reader, queues: State) -> Self {
+        let restored_seq = queues.last_seq();
         let inner = Inner {
-            durable_seq: queues.last_seq(),
+            durable_seq: restored_seq,
             queues,
             pending: Batch::default(),
             writing: None,
@@ -152,7 +159,7 @@ impl Shared {
             closing: false,
         };
         let (work, progress, arrivals) = (Condvar::new(), Notify::new(), Arrivals::default());
-        Self { dir, clock, reader, inner: Mutex::new(inner), work, progress, arrivals }
+        Self { dir, clock, reader, restored_seq, inner: Mutex::new(inner), work, progress, arrivals }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

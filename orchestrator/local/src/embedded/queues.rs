@@ -43,6 +43,10 @@ impl Queues for Embedded {
         let max = max.min(BATCH_LIMIT);
         let attempt = |now| self.shared.try_receive(queue, max, visibility, now);
         let taken = self.shared.arrivals.long_poll(queue, self.shared.clock.as_ref(), wait, attempt).await;
+        // What an earlier process left may be what killed it: this receive must count even if it kills us at once.
+        if taken.iter().any(|taken| taken.seq <= self.shared.restored_seq) {
+            self.shared.settle().await.map_err(|reason| unavailable(queue, reason))?;
+        }
         self.shared.deliver(queue, taken)
     }
 

@@ -14,7 +14,7 @@ pub(crate) struct Message {
     pub(crate) body: Option<Arc<str>>,
     pub(crate) error: Option<Arc<str>>,
     pub(crate) sent_at: Timestamp,
-    /// When it came into this queue: retention counts from here.
+    /// When it came into this queue: retention counts from here, where there is one.
     pub(crate) arrived_at: Timestamp,
     /// Hidden until then, at first by its delay.
     pub(crate) visible_at: Timestamp,

@@ -26,6 +26,9 @@ const LONGEST_DELAY: Duration = Duration::from_secs(900);
 /// The longest body: SQS's limit.
 const LONGEST_BODY_BYTES: usize = 1024 * 1024;
 
+/// How long a message is kept in memory if nobody deletes it: SQS's longest.
+const RETENTION: Duration = Duration::from_secs(14 * 24 * 3600);
+
 /// How often a message may be received before it counts as poison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueConfig {
@@ -71,12 +74,16 @@ pub(crate) struct State {
     last_seq: u64,
     /// Whether tasks wait until they are durable.
     gate_tasks: bool,
+    /// How long a message is kept if nobody deletes it; `None` is for ever.
+    retention: Option<Duration>,
 }
 
 impl State {
-    /// No queue yet. `last_seq` is the greatest sequence number ever given.
-    pub(crate) fn new(last_seq: u64, gate_tasks: bool) -> Self {
-        Self { queues: BTreeMap::new(), last_seq, gate_tasks }
+    /// No queue yet. `last_seq` is the greatest sequence number ever given. On disk, tasks wait until they are durable,
+    /// and messages stay until they are deleted: a folder may lie closed for a month. Else they are kept as on SQS.
+    pub(crate) fn new(last_seq: u64, on_disk: bool) -> Self {
+        let retention = (!on_disk).then_some(RETENTION);
+        Self { queues: BTreeMap::new(), last_seq, gate_tasks: on_disk, retention }
     }
 
     /// The next place in the one order of all changes.
@@ -128,9 +135,10 @@ impl State {
         observer: &mut dyn Observer,
     ) -> Received {
         let until = now.plus(visibility.min(LONGEST_VISIBILITY));
+        let retention = self.retention;
         let last_seq = &mut self.last_seq;
         let queue = self.queues.entry(name.clone()).or_insert_with(|| Queue::new(QueueConfig::of(name)));
-        queue.advance(now, observer);
+        queue.advance(now, retention, observer);
         let mut received = Received::default();
         let mut poison = Vec::new();
         while received.messages.len() < max {
@@ -160,8 +168,9 @@ impl State {
         now: Timestamp,
         observer: &mut dyn Observer,
     ) {
+        let retention = self.retention;
         let queue = self.queue(name);
-        queue.advance(now, observer);
+        queue.advance(now, retention, observer);
         if let Some(seq) = queue.holder_of(receipt) {
             queue.remove(seq);
             observer.removed(seq);
@@ -180,8 +189,9 @@ impl State {
         if visibility > LONGEST_VISIBILITY {
             return Err(invalid(name, "a message can be hidden for 12 hours at most".into()));
         }
+        let retention = self.retention;
         let queue = self.queue(name);
-        queue.advance(now, observer);
+        queue.advance(now, retention, observer);
         let seq = queue.holder_of(receipt).ok_or(QueueError::ReceiptVoid)?;
         queue.hide_again(seq, now.plus(visibility), now);
         Ok(())

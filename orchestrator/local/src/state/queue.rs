@@ -11,9 +11,6 @@ use millrace_engine::ports::Receipt;
 use super::message::{Message, parse_receipt};
 use super::{Observer, QueueConfig};
 
-/// How long a message is kept if nobody deletes it.
-const RETENTION: Duration = Duration::from_secs(14 * 24 * 3600);
-
 /// What became durable in a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Released {
@@ -52,7 +49,12 @@ impl Queue {
     }
 
     /// Lets time pass: lapsed visibility and delays end, messages past their retention go.
-    pub(crate) fn advance(&mut self, now: Timestamp, observer: &mut dyn Observer) {
+    pub(crate) fn advance(
+        &mut self,
+        now: Timestamp,
+        retention: Option<Duration>,
+        observer: &mut dyn Observer,
+    ) {
         while let Some(&(visible_at, seq)) = self.hidden.first() {
             if visible_at > now {
                 break;
@@ -63,8 +65,9 @@ impl Queue {
                 self.ready.push_back(seq);
             }
         }
+        let Some(retention) = retention else { return };
         while let Some(oldest) = self.messages.first_entry() {
-            if now.since(oldest.get().arrived_at) < RETENTION {
+            if now.since(oldest.get().arrived_at) < retention {
                 break;
             }
             observer.removed(*oldest.key());

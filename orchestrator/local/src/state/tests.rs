@@ -100,13 +100,20 @@ fn the_limits_of_a_queue_follow_its_name() {
 }
 
 #[test]
-fn messages_are_kept_for_14_days() {
+fn messages_in_memory_are_kept_for_14_days() {
     let mut state = State::new(0, false);
     send(&mut state, &events(), "a", at(0));
     receive(&mut state, &events(), 1, at(0).plus(13 * DAY));
     send(&mut state, &events(), "b", at(0).plus(13 * DAY));
     assert_eq!(bodies(&receive(&mut state, &events(), 10, at(0).plus(14 * DAY))), ["b"]);
     assert_eq!(state.len(&events()), 1);
+}
+
+#[test]
+fn messages_on_disk_are_kept_until_they_are_deleted() {
+    let mut state = State::new(0, true);
+    send(&mut state, &events(), "a", at(0));
+    assert_eq!(bodies(&receive(&mut state, &events(), 10, at(0).plus(400 * DAY))), ["a"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use millrace_core::{
-    BlockedMark, Event, Payload, RequestId, RunId, Status, Timestamp, WorkflowId, WorkflowType,
+    BlockedMark, Event, Namespace, Payload, RequestId, RunId, Status, Timestamp, WorkflowId, WorkflowType,
 };
 use millrace_engine::{Listed, Outcome};
 use millrace_format::message::InboxMessage;
@@ -130,12 +130,22 @@ impl Default for Filter {
     }
 }
 
-/// The parts of an inbox message that all kinds have.
-pub(crate) fn address(message: &mut InboxMessage) -> (&WorkflowId, &mut Option<RequestId>) {
+/// The parts of an inbox message that all kinds have, and that a client may leave to the backend.
+pub(super) fn address(message: &mut InboxMessage) -> (&mut Option<Namespace>, &mut Option<RequestId>) {
     match message {
-        InboxMessage::Start(m) => (&m.id, &mut m.request_id),
-        InboxMessage::Signal(m) => (&m.id, &mut m.request_id),
-        InboxMessage::Cancel(m) | InboxMessage::Terminate(m) => (&m.id, &mut m.request_id),
-        InboxMessage::Resume(m) => (&m.id, &mut m.request_id),
+        InboxMessage::Start(m) => (&mut m.namespace, &mut m.request_id),
+        InboxMessage::Signal(m) => (&mut m.namespace, &mut m.request_id),
+        InboxMessage::Cancel(m) | InboxMessage::Terminate(m) => (&mut m.namespace, &mut m.request_id),
+        InboxMessage::Resume(m) => (&mut m.namespace, &mut m.request_id),
+    }
+}
+
+/// The workflow that an inbox message is for.
+pub(super) fn workflow_id(message: &InboxMessage) -> &WorkflowId {
+    match message {
+        InboxMessage::Start(m) => &m.id,
+        InboxMessage::Signal(m) => &m.id,
+        InboxMessage::Cancel(m) | InboxMessage::Terminate(m) => &m.id,
+        InboxMessage::Resume(m) => &m.id,
     }
 }

@@ -7,35 +7,40 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::{Either, select};
 use millrace_core::{Blocked, Event, IdConflict, RequestId, Run, RunId, Status, WorkflowId};
-use millrace_engine::ports::{Clock, Ports};
+use millrace_engine::ports::{Clock, Ports, QueueError, Queues};
 use millrace_engine::{Client as Engine, ClientError, ListFilter, Listed, Notices, Outcome};
 use millrace_format::Keys;
 use millrace_format::message::{self, InboxMessage};
 use tokio::runtime::Handle;
 
-use super::backend::{Backend, Description, Filter, Sent, address};
+use super::backend::{Backend, Description, Filter, Sent, address, workflow_id};
 use super::error::RunError;
 
 /// How long a start, cancel, terminate or resume waits for the log.
 const ABSORBED_WITHIN: Duration = Duration::from_secs(30);
 /// How long a signal waits for a workflow that does not exist yet.
 const SIGNAL_WITHIN: Duration = Duration::from_secs(5);
+/// How often a request is looked for in the log although nothing was heard of it.
+const LOOK_ALL_THE_SAME: Duration = Duration::from_secs(5);
 
 /// A client of ports in this process. Its work runs on the runtime it is given, so it can be awaited from anywhere.
 #[derive(Clone)]
 pub(crate) struct Direct {
     engine: Engine,
     clock: Arc<dyn Clock>,
+    queues: Arc<dyn Queues>,
     keys: Keys,
     runtime: Handle,
-    live: bool,
+    /// Of the engine that is at work, if one is.
+    notices: Option<Arc<Notices>>,
 }
 
 impl Direct {
     /// With the notices of an orchestrator, an engine is at work.
     pub(crate) fn new(ports: Ports, keys: Keys, notices: Option<Arc<Notices>>, runtime: Handle) -> Self {
-        let (clock, live) = (ports.clock.clone(), notices.is_some());
-        Self { engine: Engine::new(ports, keys.clone(), notices), clock, keys, runtime, live }
+        let (clock, queues) = (ports.clock.clone(), ports.queues.clone());
+        let engine = Engine::new(ports, keys.clone(), notices.clone());
+        Self { engine, clock, queues, keys, runtime, notices }
     }
 
     async fn on_runtime<T: Send + 'static>(
@@ -46,12 +51,15 @@ impl Direct {
         task.await.unwrap_or_else(|_| Err(RunError::Unavailable("the engine is shutting down".into())))
     }
 
-    /// Gives the request an id and checks it as the door will: nothing that is refused there is queued.
+    /// Completes the request, by an id and by our own namespace if it names none, and checks it as the door will:
+    /// nothing that is refused there is queued.
     fn prepare(&self, request: &mut InboxMessage) -> Result<RequestId, RunError> {
-        let request_id = address(request).1.get_or_insert_with(|| self.engine.new_request_id()).clone();
+        let own = self.keys.namespace();
+        let (namespace, request_id) = address(request);
+        namespace.get_or_insert_with(|| own.clone());
+        let request_id = request_id.get_or_insert_with(|| self.engine.new_request_id()).clone();
         let addressed = message::read_inbox(&message::write(request), "unused")
             .map_err(|bad| RunError::Rejected(bad.to_string()))?;
-        let own = self.keys.namespace();
         if addressed.namespace == *own {
             return Ok(request_id);
         }
@@ -68,9 +76,7 @@ impl Direct {
     }
 
     async fn deliver(self, mut request: InboxMessage) -> Result<Sent, RunError> {
-        if !self.live {
-            return self.put(request).await;
-        }
+        let Some(notices) = self.notices.clone() else { return self.put(request).await };
         let request_id = self.prepare(&mut request)?;
         if let Some(sent) = self.done_already(&request, &request_id).await? {
             return Ok(sent);
@@ -78,11 +84,12 @@ impl Direct {
         self.engine.send(&request).await?;
         let limit = if matches!(request, InboxMessage::Signal(_)) { SIGNAL_WITHIN } else { ABSORBED_WITHIN };
         let late = self.clock.sleep_until(self.clock.now().plus(limit));
-        let absorbed = Box::pin(self.absorbed(request, request_id.clone()));
-        match select(absorbed, late).await {
-            Either::Left((run_id, _)) => Ok(Sent { request_id, run_id: Some(run_id?) }),
-            Either::Right(_) => Ok(Sent { request_id, run_id: None }),
-        }
+        let absorbed = Box::pin(self.absorbed(&request, &request_id, &notices));
+        let run_id = match select(absorbed, late).await {
+            Either::Left((run_id, _)) => Some(run_id?),
+            Either::Right(_) => None,
+        };
+        Ok(Sent { request_id, run_id })
     }
 
     /// What needs no message: using a run that is open already, stopping what does not exist.
@@ -116,28 +123,48 @@ impl Direct {
         }
     }
 
-    /// Waits until the log has the request, or it is clear that it never will.
-    async fn absorbed(&self, mut request: InboxMessage, request_id: RequestId) -> Result<RunId, RunError> {
-        let id = address(&mut request).0.clone();
+    /// Waits until the log has the request, or it is clear that it never will. The history is read only where the
+    /// notices cannot tell: they do not reach back for ever, and say nothing of what a request found.
+    async fn absorbed(
+        &self,
+        request: &InboxMessage,
+        request_id: &RequestId,
+        notices: &Notices,
+    ) -> Result<RunId, RunError> {
+        let id = workflow_id(request);
+        let mut look = true;
         loop {
-            let changed = self.engine.changed(&id);
-            if let Some(reason) = self.engine.rejection(&request_id) {
+            let changed = notices.changed(id);
+            if let Some(reason) = notices.rejection(request_id) {
                 return Err(RunError::Rejected(reason));
             }
-            match self.engine.history(&id, None).await {
-                Ok((head, events)) => {
-                    let run = head.header.restore(&events);
-                    if let Some(run_id) = run.absorbed_request(&request_id) {
-                        return Ok(run_id);
-                    }
-                    if let Some(run_id) = superfluous(&request, &run)? {
-                        return Ok(run_id);
-                    }
-                }
-                Err(ClientError::NotFound(_)) => {}
-                Err(error) => return Err(error.into()),
+            if let Some(run_id) = notices.absorbed(request_id) {
+                self.queues.settle().await.map_err(ClientError::from)?;
+                return Ok(run_id);
             }
-            changed.await;
+            if (look || notices.is_settled(request_id))
+                && let Some(run_id) = self.look_for(request, request_id).await?
+            {
+                return Ok(run_id);
+            }
+            let late = self.clock.sleep_until(self.clock.now().plus(LOOK_ALL_THE_SAME));
+            look = matches!(select(changed, late).await, Either::Right(_));
+        }
+    }
+
+    /// The run that has absorbed the request, or that makes it superfluous, as its history tells.
+    async fn look_for(
+        &self,
+        request: &InboxMessage,
+        request_id: &RequestId,
+    ) -> Result<Option<RunId>, RunError> {
+        match self.engine.history(workflow_id(request), None).await {
+            Ok((head, events)) => {
+                let run = head.header.restore(&events);
+                run.absorbed_request(request_id).map_or_else(|| superfluous(request, &run), |id| Ok(Some(id)))
+            }
+            Err(ClientError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -147,7 +174,7 @@ impl Direct {
         run: Option<RunId>,
         wait: Duration,
     ) -> Result<Option<Outcome>, RunError> {
-        if wait.is_zero() || !self.live {
+        if wait.is_zero() || !self.is_live() {
             return Ok(self.engine.outcome(&id, run).await?);
         }
         let late = self.clock.sleep_until(self.clock.now().plus(wait));
@@ -161,13 +188,13 @@ impl Direct {
     /// A run that is only suspect, after crashes, is tried again in a second: nobody needs to hear of it.
     async fn ended(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Outcome, RunError> {
         loop {
-            let changed = self.engine.changed(id);
+            let at_rest = self.engine.at_rest(id);
             match self.engine.outcome(id, run).await? {
                 Some(Outcome::Blocked(mark)) if matches!(mark.reason, Blocked::Suspect { .. }) => {}
                 Some(outcome) => return Ok(outcome),
                 None => {}
             }
-            changed.await;
+            at_rest.await;
         }
     }
 }
@@ -203,11 +230,11 @@ fn superfluous(request: &InboxMessage, run: &Run) -> Result<Option<RunId>, RunEr
 #[async_trait]
 impl Backend for Direct {
     fn name(&self) -> String {
-        if self.live { "the engine in this process".into() } else { "the data folder".into() }
+        if self.is_live() { "the engine in this process".into() } else { "the data folder".into() }
     }
 
     fn is_live(&self) -> bool {
-        self.live
+        self.notices.is_some()
     }
 
     async fn send(&self, message: InboxMessage) -> Result<Sent, RunError> {
@@ -254,6 +281,10 @@ impl From<ClientError> for RunError {
         match error {
             ClientError::NotFound(_) => Self::NotFound(error.to_string()),
             ClientError::Rejected(reason) => Self::Rejected(reason),
+            // Nothing else of a client's message is refused than its size.
+            ClientError::Queue(QueueError::Invalid { reason, .. }) => {
+                Self::Rejected(format!("{reason}; put large data elsewhere and send its address"))
+            }
             other => Self::Unavailable(other.to_string()),
         }
     }

@@ -50,7 +50,11 @@ impl<W: Workflow> Handle<W> {
     pub async fn result(&self) -> Result<W::Output, RunError> {
         loop {
             match self.backend.outcome(&self.id, self.run_id, PATIENCE).await {
-                Ok(None) => {}
+                Ok(None) if self.backend.is_live() => {}
+                Ok(None) => {
+                    let text = "no engine is at work on this folder; start one with `dev`";
+                    return Err(RunError::Unavailable(text.into()));
+                }
                 Ok(Some(outcome)) => return read(outcome),
                 Err(error) => return Err(error),
             }

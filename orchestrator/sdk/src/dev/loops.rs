@@ -1,5 +1,6 @@
 //! The engine's parts, each in a loop of its own until the engine stops.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,23 +30,58 @@ pub(super) fn spawn(
     orchestrator: &Arc<Orchestrator>,
     (stop, runtime): (Stop, &Handle),
 ) -> Vec<JoinHandle<()>> {
-    let mut loops: Vec<BoxFuture<'static, ()>> = Vec::new();
+    let mut loops = Vec::new();
+    let mut keep = |what: String, work: Box<Work>| {
+        loops.push(runtime.spawn(supervise(what, work, ports.clone(), stop.clone())));
+    };
     // Outcomes that the last process left are absorbed before any worker takes a task: a step that was reported is not
-    // run again because its task is still there.
-    let caught_up = catch_up(orchestrator.clone(), ports.clone()).boxed().shared();
+    // run again because its task is still there. A panic is the orchestrator's to report: it meets the same messages.
+    let caught_up = AssertUnwindSafe(catch_up(orchestrator.clone(), ports.clone())).catch_unwind();
+    let caught_up = caught_up.map(drop).boxed().shared();
     for queue in [QueueName::inbox(), QueueName::events()] {
-        loops.push(orchestrate(orchestrator.clone(), ports.clone(), queue, stop.clone()).boxed());
+        let what = format!("the orchestrator of `{queue}`");
+        let (orchestrator, ports, stop) = (orchestrator.clone(), ports.clone(), stop.clone());
+        let work =
+            move || orchestrate(orchestrator.clone(), ports.clone(), queue.clone(), stop.clone()).boxed();
+        keep(what, Box::new(work));
     }
     for queue in app.task_queues() {
-        let worker = Worker::new(ports.clone(), app.activity_code(), worker(options, queue.clone()));
-        let until = stop.clone();
-        let caught_up = caught_up.clone();
-        loops.push(async move { caught_up.then(|()| worker.run(until)).await }.boxed());
-        loops.push(bury(ports.clone(), queue, stop.clone()).boxed());
+        let what = format!("the worker of `{queue}`");
+        let worker =
+            Arc::new(Worker::new(ports.clone(), app.activity_code(), worker(options, queue.clone())));
+        let (until, caught_up) = (stop.clone(), caught_up.clone());
+        let work = move || {
+            let (worker, until, caught_up) = (worker.clone(), until.clone(), caught_up.clone());
+            async move { caught_up.then(|()| worker.run(until)).await }.boxed()
+        };
+        keep(what, Box::new(work));
+        let what = format!("the reports of dead tasks of `{queue}`");
+        let (ports, stop) = (ports.clone(), stop.clone());
+        keep(what, Box::new(move || bury(ports.clone(), queue.clone(), stop.clone()).boxed()));
     }
-    let ticker = Ticker::new(ports.clone(), Keys::new(options.namespace.clone()));
-    loops.push(tick(ticker, ports.clone(), stop).boxed());
-    loops.into_iter().map(|work| runtime.spawn(work)).collect()
+    let (far, keys, until) = (ports.clone(), Keys::new(options.namespace.clone()), stop.clone());
+    let work = move || tick(Ticker::new(far.clone(), keys.clone()), far.clone(), until.clone()).boxed();
+    keep("far timers".into(), Box::new(work));
+    loops
+}
+
+/// Begins a loop.
+type Work = dyn Fn() -> BoxFuture<'static, ()> + Send;
+
+/// Keeps a loop going until the engine stops: one that ended before has panicked, and begins again after a second. What
+/// it held comes again, as after a crash.
+async fn supervise(what: String, work: Box<Work>, ports: Ports, stop: Stop) {
+    loop {
+        let ended = AssertUnwindSafe(work()).catch_unwind().await;
+        if stop.clone().now_or_never().is_some() {
+            return;
+        }
+        let panicked = ended.is_err();
+        tracing::error!(what, panicked, "a part of the engine has ended; it begins again in a second");
+        if pause(&ports, BACKOFF, &stop).await.is_none() {
+            return;
+        }
+    }
 }
 
 fn worker(options: &Options, task_queue: TaskQueue) -> WorkerConfig {

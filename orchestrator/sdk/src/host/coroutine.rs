@@ -33,7 +33,9 @@ impl Code {
 fn begin<W: Workflow>(context: WorkflowContext, input: &Payload) -> Result<Root, Blocked> {
     let input = crate::call::read(input, || format!("the input of workflow `{}`", W::NAME))?;
     let run = W::run(context, input);
-    Ok(Box::pin(async move { crate::call::written(run.await?, W::NAME).map_err(WorkflowError::from) }))
+    let root = async move { crate::call::written(run.await?, W::NAME).map_err(WorkflowError::from) };
+    // The engine's task has a budget for tokio's own primitives; workflow code must not run out of it within a turn.
+    Ok(Box::pin(tokio::task::coop::unconstrained(root)))
 }
 
 /// A run's code, suspended between events.
@@ -130,10 +132,11 @@ impl Coroutine for Host {
 impl Drop for Host {
     /// The run leaves the cache: nothing is canceled, nothing is said.
     fn drop(&mut self) {
-        self.journal.let_go();
         let root = self.root.take();
+        // Each on its own: the future is dropped safely even if what the code published panics.
+        let let_go = panic::catch_unwind(AssertUnwindSafe(|| self.journal.let_go()));
         let dropped = panic::catch_unwind(AssertUnwindSafe(|| drop(root)));
-        if dropped.is_err() {
+        if let_go.and(dropped).is_err() {
             tracing::error!(run_id = %self.journal.info.run_id, "the workflow code panicked while it was dropped");
         }
     }

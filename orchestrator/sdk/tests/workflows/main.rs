@@ -8,6 +8,7 @@ mod cancellation;
 mod determinism;
 #[path = "../driver/mod.rs"]
 mod driver;
+mod embedded;
 mod fan_out;
 mod main_job;
 mod saga;

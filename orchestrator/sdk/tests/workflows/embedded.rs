@@ -1,0 +1,119 @@
+//! What holds only in the embedded engine's own tasks, and what its clients are told.
+
+use std::time::Duration;
+
+use futures::executor::block_on;
+use millrace::dev::{Dev, Folder, Options};
+use millrace::{RunError, prelude::*};
+use serde::{Deserialize, Serialize};
+
+use crate::driver::World;
+
+#[derive(Debug, Signal, Serialize, Deserialize)]
+pub struct Ping;
+
+/// Two branches that talk through a channel of tokio.
+#[workflow]
+async fn chatter(_ctx: WorkflowContext, messages: u32) -> Result<u32, WorkflowError> {
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(4);
+    let producer = async move {
+        for i in 0..messages {
+            sender.send(i).await.unwrap();
+        }
+    };
+    let consumer = async {
+        let mut sum = 0;
+        while let Some(i) = receiver.recv().await {
+            sum += i;
+        }
+        sum
+    };
+    Ok(futures::join!(producer, consumer).1)
+}
+
+#[workflow]
+async fn echo(_ctx: WorkflowContext, text: String) -> Result<usize, WorkflowError> {
+    Ok(text.len())
+}
+
+#[workflow(accepts(Ping))]
+async fn pinged(ctx: WorkflowContext, times: u32) -> Result<u32, WorkflowError> {
+    let count = ctx.state(0).on_signal(|count, Ping| *count += 1);
+    count.until(move |c| *c == times).await?;
+    Ok(count.get())
+}
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "dropped");
+    }
+}
+
+#[workflow(accepts(Ping))]
+async fn explosive(ctx: WorkflowContext) -> Result<(), WorkflowError> {
+    let bomb = Bomb;
+    let count = ctx.state(0).on_signal(move |count, Ping| {
+        let _held = &bomb;
+        *count += 1;
+    });
+    Ok(count.until(|c| *c > 0).await?)
+}
+
+fn dev() -> Dev {
+    let app = App::new().workflow(chatter).workflow(echo).workflow(pinged);
+    let options = Options { namespace: "prod".parse().unwrap(), ..Options::in_memory() };
+    Dev::start(&app, options).unwrap()
+}
+
+#[test]
+fn branches_may_talk_through_tokio_in_a_namespace_of_ones_own() {
+    let dev = dev();
+    let sum = block_on(async { dev.client().start(chatter, "a", 500).await?.result().await });
+    assert_eq!(sum, Ok(124_750));
+}
+
+#[test]
+fn every_awaited_signal_is_absorbed() {
+    let dev = dev();
+    block_on(async {
+        let run = dev.client().start(pinged, "a", 50).await.unwrap();
+        for _ in 0..50 {
+            assert_eq!(run.signal(Ping).await.unwrap().run_id, run.run_id());
+        }
+        assert_eq!(run.result().await, Ok(50));
+        let refused = run.cancel("too late").await;
+        assert!(matches!(refused, Err(RunError::Rejected(_))), "{refused:?}");
+    });
+}
+
+#[test]
+fn what_is_too_large_is_refused_for_good() {
+    let dev = dev();
+    let refused = block_on(async { dev.client().start(echo, "a", "x".repeat(2 << 20)).await.map(drop) });
+    let Err(RunError::Rejected(text)) = refused else { panic!("{refused:?}") };
+    assert!(text.contains("put large data elsewhere"), "{text}");
+}
+
+#[test]
+fn nobody_waits_for_a_folder_without_an_engine() {
+    let data = tempfile::tempdir().unwrap();
+    let app = App::new().workflow(pinged);
+    let options = Options { port: None, grace: Duration::ZERO, ..Options::new(data.path()) };
+    let dev = Dev::start(&app, options.clone()).unwrap();
+    block_on(async {
+        dev.client().start(pinged, "a", 1).await.unwrap();
+        dev.stop().await;
+    });
+    let folder = Folder::open(data.path(), options.namespace).unwrap();
+    let result = block_on(folder.client().handle(pinged, "a").unwrap().result());
+    assert!(matches!(&result, Err(RunError::Unavailable(text)) if text.contains("`dev`")), "{result:?}");
+}
+
+#[test]
+fn a_panic_while_a_run_leaves_the_cache_is_caught() {
+    let mut world = World::new(App::new().workflow(explosive));
+    world.start(explosive, ());
+    drop(world);
+}
