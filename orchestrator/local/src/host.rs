@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use futures::future::{AbortHandle, BoxFuture, abortable};
 use millrace_core::Timestamp;
 use millrace_engine::ports::{Clock, Entropy, Spawn, SpawnHandle};
 
@@ -50,14 +50,15 @@ impl Entropy for OsEntropy {
     }
 }
 
-/// Runs user code on a tokio runtime.
+/// Runs user code on a tokio runtime, each attempt on a thread of its own from the runtime's pool: code that blocks its
+/// thread, for hours or for good, takes no thread from the others.
 #[derive(Clone, Debug)]
 pub struct TokioSpawn {
     runtime: tokio::runtime::Handle,
 }
 
 impl TokioSpawn {
-    /// Spawns onto this runtime.
+    /// Spawns onto this runtime, whose blocking pool must have room for every slot of every worker.
     pub fn new(runtime: tokio::runtime::Handle) -> Self {
         Self { runtime }
     }
@@ -65,10 +66,14 @@ impl TokioSpawn {
 
 impl Spawn for TokioSpawn {
     fn spawn(&self, future: BoxFuture<'static, ()>) -> SpawnHandle {
-        let mut task = AbortOnDrop(self.runtime.spawn(future));
+        let (future, abort) = abortable(future);
+        let runtime = self.runtime.clone();
+        let thread = self.runtime.spawn_blocking(move || runtime.block_on(future));
+        let stop_when_dropped = AbortOnDrop(abort);
         async move {
-            match (&mut task.0).await {
-                Ok(()) => Ok(()),
+            let _stop_when_dropped = stop_when_dropped;
+            match thread.await {
+                Ok(_) => Ok(()),
                 Err(error) => Err(match error.try_into_panic() {
                     Ok(panic) => panic_text(panic.as_ref()),
                     Err(error) => format!("stopped: {error}"),
@@ -79,7 +84,7 @@ impl Spawn for TokioSpawn {
     }
 }
 
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
+struct AbortOnDrop(AbortHandle);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {

@@ -115,7 +115,7 @@ impl Dev {
     /// Starts the engine for an app. Works in any async runtime, or none: it brings its own.
     pub fn start(app: &App, options: Options) -> Result<Self, DevError> {
         app.check().map_err(DevError::App)?;
-        let runtimes = Runtimes::new()?;
+        let runtimes = Runtimes::new(options.slots.max(1) * app.task_queues().len())?;
         let ports = ports(options.data.as_deref(), &runtimes)?;
         let (sender, receiver) = oneshot::channel::<()>();
         let stop: Stop = receiver.map(|_| ()).boxed().shared();
@@ -227,7 +227,7 @@ pub struct Folder {
 impl Folder {
     /// Opens the folder.
     pub fn open(data: &Path, namespace: Namespace) -> Result<Self, DevError> {
-        let runtimes = Runtimes::new()?;
+        let runtimes = Runtimes::new(0)?;
         let ports = ports(Some(data), &runtimes)?;
         let direct = Direct::new(ports, Keys::new(namespace), None, runtimes.engine());
         Ok(Self { client: Client::new(Arc::new(direct)), _runtimes: runtimes })

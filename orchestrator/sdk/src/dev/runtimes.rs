@@ -6,6 +6,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{DevError, system};
 
+/// Threads beside those that the attempts run on, for what activities hand to `spawn_blocking` themselves.
+const FOR_THE_ACTIVITIES_OWN: usize = 256;
+
 /// Both runtimes. Dropped, they stop without waiting for code that blocks: a runtime may be dropped from async code too.
 pub(super) struct Runtimes {
     engine: Option<Runtime>,
@@ -15,7 +18,8 @@ pub(super) struct Runtimes {
 }
 
 impl Runtimes {
-    pub(super) fn new() -> Result<Self, DevError> {
+    /// Runtimes with a thread for each of so many attempts at a time.
+    pub(super) fn new(attempts: usize) -> Result<Self, DevError> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let failed = || system("the system gave no threads");
         // One thread: turns only decide, never wait for the disk, and a message between two of the engine's own tasks
@@ -27,7 +31,8 @@ impl Runtimes {
             .build()
             .map_err(failed())?;
         let activities = Builder::new_multi_thread()
-            .worker_threads(cores.max(4))
+            .worker_threads(cores)
+            .max_blocking_threads(FOR_THE_ACTIVITIES_OWN + attempts)
             .thread_name("millrace-activity")
             .enable_all()
             .build()

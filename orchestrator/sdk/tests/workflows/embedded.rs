@@ -117,3 +117,42 @@ fn a_panic_while_a_run_leaves_the_cache_is_caught() {
     world.start(explosive, ());
     drop(world);
 }
+
+/// Blocks its thread until the channel's other end is gone, as a dead network mount would.
+#[activity(start_to_close = "1h")]
+async fn blocks(until: Shared<std::sync::Mutex<std::sync::mpsc::Receiver<()>>>) -> Result<(), ActivityError> {
+    let _ = until.lock().map(|until| until.recv());
+    Ok(())
+}
+
+#[activity(start_to_close = "20s", max_attempts = 1)]
+async fn quick() -> Result<u32, ActivityError> {
+    Ok(7)
+}
+
+#[workflow]
+async fn blocked_by(ctx: WorkflowContext, calls: u32) -> Result<(), WorkflowError> {
+    futures::future::try_join_all((0..calls).map(|_| ctx.activity(blocks, ()))).await?;
+    Ok(())
+}
+
+#[workflow]
+async fn hurry(ctx: WorkflowContext) -> Result<u32, WorkflowError> {
+    Ok(ctx.activity(quick, ()).await?)
+}
+
+#[test]
+fn activities_that_block_their_threads_hold_up_no_other() {
+    let (free, until) = std::sync::mpsc::channel::<()>();
+    let app = App::new().share(std::sync::Mutex::new(until)).workflow(blocked_by).workflow(hurry);
+    let app = app.activity(blocks).activity(quick);
+    let dev = Dev::start(&app, Options { port: None, ..Options::in_memory() }).unwrap();
+    let quick = block_on(async {
+        let blocking = dev.client().start(blocked_by, "b", 20).await?;
+        let quick = dev.client().start(hurry, "h", ()).await?.result().await;
+        drop(free);
+        blocking.result().await?;
+        quick
+    });
+    assert_eq!(quick, Ok(7));
+}
