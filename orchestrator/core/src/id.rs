@@ -40,6 +40,9 @@ fn check(what: &'static str, text: &str, max: usize, extra: &'static str) -> Res
     if text.contains("..") || text == "." {
         return invalid("contains `..` or is `.`".into());
     }
+    if extra == QUEUE_EXTRA && text.ends_with("-dead") {
+        return invalid("ends in `-dead`, which names dead-letter queues".into());
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The state of a run: what its events add up to, and what its header keeps beside them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,8 +125,8 @@ pub struct Run {
     pub activities: BTreeMap<ActivityId, ActivityState>,
     /// Timers neither fired nor canceled, with their due times.
     pub timers: BTreeMap<TimerId, Timestamp>,
-    /// The requests that this run has absorbed.
-    pub requests: BTreeSet<RequestId>,
+    /// The requests that this run has absorbed, each with its event's number.
+    pub requests: BTreeMap<RequestId, u64>,
     /// The requests that earlier runs of this id have absorbed.
     pub carried: Vec<CarriedRequest>,
     /// Effects that may not have been done yet, each with its guard.
@@ -160,7 +160,7 @@ impl Run {
             deadline: None,
             activities: BTreeMap::new(),
             timers: BTreeMap::new(),
-            requests: BTreeSet::new(),
+            requests: BTreeMap::new(),
             carried: Vec::new(),
             effects: BTreeMap::new(),
             wake: None,
@@ -179,7 +179,7 @@ impl Run {
         match &event.kind {
             EventKind::RunStarted(e) => {
                 self.deadline = e.run_timeout.map(|limit| (event.t.plus(limit), limit));
-                self.requests.insert(e.request_id.clone());
+                self.remember(&e.request_id);
             }
             EventKind::ActivityScheduled(e) => self.schedule(e, event.t),
             EventKind::ActivityAttemptFailed(e) => {
@@ -214,7 +214,7 @@ impl Run {
 
     /// Whether this run or an earlier one of its id has absorbed the request; says which.
     pub fn absorbed_request(&self, request_id: &RequestId) -> Option<RunId> {
-        if self.requests.contains(request_id) {
+        if self.requests.contains_key(request_id) {
             return Some(self.info.run_id);
         }
         self.carried.iter().find(|carried| carried.request_id == *request_id).map(|carried| carried.run_id)
@@ -254,12 +254,16 @@ impl Run {
     /// What the next run of this id must know of the requests that this one and those before it have absorbed.
     pub fn carry(&self, now: Timestamp) -> Vec<CarriedRequest> {
         let run_id = self.info.run_id;
-        let own = self.requests.iter().map(|request_id| CarriedRequest {
-            request_id: request_id.clone(),
+        // Above the limit the first are forgotten. The start comes last: its late duplicate would begin another run.
+        let mut own: Vec<_> =
+            self.requests.iter().map(|(id, n)| (if *n == 1 { u64::MAX } else { *n }, id)).collect();
+        own.sort_unstable();
+        let carried = |(_, id): (u64, &RequestId)| CarriedRequest {
+            request_id: id.clone(),
             run_id,
             at: self.last_time,
-        });
-        Self::worth_carrying(self.carried.iter().cloned().chain(own).collect(), now)
+        };
+        Self::worth_carrying(self.carried.iter().cloned().chain(own.into_iter().map(carried)).collect(), now)
     }
 
     /// Remembers a start that found this run open and counts as done, without an event of its own.
@@ -297,7 +301,7 @@ impl Run {
     }
 
     fn remember(&mut self, request_id: &RequestId) {
-        self.requests.insert(request_id.clone());
+        self.requests.insert(request_id.clone(), self.last_event);
     }
 
     fn close(&mut self, status: Status) {
@@ -312,5 +316,48 @@ impl Run {
     /// Records an effect as pending.
     pub(crate) fn pend(&mut self, guard: Identity, effect: Effect) {
         self.effects.insert(effect.key(), PendingEffect { guard, effect });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RunStarted, SignalReceived};
+
+    fn request(id: &str) -> RequestId {
+        RequestId::new(id).unwrap()
+    }
+
+    #[test]
+    fn g2_above_the_limit_the_oldest_requests_are_forgotten_but_never_the_start() {
+        let info = RunInfo {
+            workflow_id: "w".parse().unwrap(),
+            run_id: RunId::from_random(1),
+            workflow: "W".parse().unwrap(),
+            started_at: Timestamp::default(),
+        };
+        let mut run = Run::new(info);
+        let started = RunStarted {
+            workflow: "W".parse().unwrap(),
+            input: Payload::null(),
+            request_id: request("start"),
+            run_timeout: None,
+            memo: None,
+            attributes: None,
+        };
+        run.apply(&Event { n: 1, t: Timestamp::default(), kind: started.into() });
+        for n in 2..=5_000 {
+            // Names whose order is not the order of arrival.
+            let signal = SignalReceived {
+                name: "s".into(),
+                input: Payload::null(),
+                request_id: request(&format!("{}", 9_999 - n)),
+            };
+            run.apply(&Event { n, t: Timestamp::default(), kind: signal.into() });
+        }
+        let carried = run.carry(Timestamp::default());
+        let has = |id: &str| carried.iter().any(|c| c.request_id == request(id));
+        assert_eq!(carried.len(), Run::MOST_CARRIED);
+        assert!(has("start") && has("4999") && !has("9997"), "start, newest, oldest");
     }
 }
