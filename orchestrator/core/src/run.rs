@@ -254,11 +254,15 @@ impl Run {
     /// What the next run of this id must know of the requests that this one and those before it have absorbed.
     pub fn carry(&self, now: Timestamp) -> Vec<CarriedRequest> {
         let run_id = self.info.run_id;
-        // Above the limit the first are forgotten. The start comes last: its late duplicate would begin another run.
-        let mut own: Vec<_> =
-            self.requests.iter().map(|(id, n)| (if *n == 1 { u64::MAX } else { *n }, id)).collect();
-        own.sort_unstable();
-        let carried = |(_, id): (u64, &RequestId)| CarriedRequest {
+        let mut own: Vec<(&RequestId, u64)> = self.requests.iter().map(|(id, n)| (id, *n)).collect();
+        if let Some(surplus) = own.len().checked_sub(Self::MOST_CARRIED + 1) {
+            // The oldest are forgotten, but never the start: its late duplicate would begin another run.
+            let mut ages: Vec<u64> = own.iter().map(|(_, n)| *n).filter(|n| *n > 1).collect();
+            let (_, oldest_kept, _) = ages.select_nth_unstable(surplus);
+            let last_forgotten = *oldest_kept;
+            own.retain(|(_, n)| *n == 1 || *n > last_forgotten);
+        }
+        let carried = |(id, _): (&RequestId, u64)| CarriedRequest {
             request_id: id.clone(),
             run_id,
             at: self.last_time,
