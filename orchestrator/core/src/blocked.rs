@@ -1,8 +1,12 @@
 //! Why a run cannot go on (guarantee G9).
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::time::millis;
 
 /// What stopped the workflow code of a run. The run is not lost: its facts are still recorded, and it goes on when a
 /// wake, a message or `resume` meets code that can.
@@ -51,13 +55,27 @@ pub enum Blocked {
         /// The message's identity.
         message: String,
     },
+    /// It made too many turns without input from outside.
+    Runaway {
+        /// How many turns it may make …
+        turns: u32,
+        /// … within this time, in milliseconds.
+        #[serde(rename = "within_ms", with = "millis")]
+        within: Duration,
+        /// When it is tried again.
+        until: Timestamp,
+    },
 }
 
 impl Blocked {
     /// Whether this is the same trouble as `other`. Every wake of a run whose code kills its process is another message,
     /// and would otherwise add its own event to the log.
     pub fn is_same(&self, other: &Self) -> bool {
-        self == other || matches!((self, other), (Self::Suspect { .. }, Self::Suspect { .. }))
+        let alike = matches!(
+            (self, other),
+            (Self::Suspect { .. }, Self::Suspect { .. }) | (Self::Runaway { .. }, Self::Runaway { .. })
+        );
+        alike || self == other
     }
 }
 
@@ -88,6 +106,12 @@ impl fmt::Display for Blocked {
                 f,
                 "message {message} was received three times without an end: the workflow code may be killing its \
                  process; the run is tried again after a pause"
+            ),
+            Self::Runaway { turns, within, until } => write!(
+                f,
+                "the run made {turns} turns within {within:?} without input from outside: its code, or an activity \
+                 that is tried again and again, may go in circles; it goes on at {until}; fix the code and `resume` \
+                 it, or raise the limit (MILLRACE_MAX_TURNS_PER_HOUR)"
             ),
         }
     }

@@ -6,8 +6,8 @@ mod resume;
 use std::time::Duration;
 
 use crate::{
-    Effect, Event, EventKind, Identity, Incoming, PendingEffect, Replay, Run, RunId, Timestamp, WorkflowCode,
-    WorkflowId,
+    Blocked, Effect, Event, EventKind, Identity, Incoming, PendingEffect, Replay, Run, RunId, Runaway,
+    Timestamp, WorkflowCode, WorkflowId, pace,
 };
 
 /// How often a message is received before its turn no longer runs code (G9).
@@ -52,6 +52,8 @@ pub struct Turn<'a> {
     pub entropy: u128,
     /// Where workflow code comes from.
     pub code: &'a dyn WorkflowCode,
+    /// How many turns a run may make on its own; `None` is no limit.
+    pub runaway: Option<Runaway>,
 }
 
 /// A run and its code, as a turn finds and leaves it.
@@ -113,14 +115,20 @@ impl Decision {
 /// Decides one turn. `live` is the workflow's current run, absent if there is none; afterwards it is the run as the
 /// commit will leave it, so if the commit fails, `live` is to be thrown away.
 pub fn decide(live: &mut Option<Live>, messages: &[Incoming], turn: &Turn<'_>) -> Decision {
-    let started_at = live.as_ref().map_or(turn.now, |live| live.run.info.started_at);
-    let is_suspect = |m: &&Incoming| m.receive_count.saturating_sub(waits(m, started_at)) >= SUSPECT_AFTER;
-    let suspect = messages.iter().find(is_suspect).map(|m| m.message.identity());
+    let run = live.as_ref().map(|live| &live.run);
+    let time = run.map_or(turn.now, |run| turn.now.max(run.last_time));
+    let has_input =
+        turn.runaway.is_none() || run.is_none_or(|run| messages.iter().any(|m| pace::is_input(run, m)));
+    let runaway = turn.runaway.filter(|_| !has_input);
+    let throttled = runaway.and_then(|limit| Some((limit, limit.until(run?.pace, time)?)));
+    let held = suspect(run, messages, turn.now).or_else(|| throttled.map(too_fast));
     let mut decider = Decider {
         turn: *turn,
-        time: live.as_ref().map_or(turn.now, |live| turn.now.max(live.run.last_time)),
-        runs_code: suspect.is_none(),
-        suspect,
+        time,
+        runs_code: held.is_none(),
+        held,
+        has_input,
+        throttled_until: throttled.map(|(_, until)| until),
         begins_next: false,
         guard: None,
         decision: Decision::default(),
@@ -138,6 +146,18 @@ pub fn decide(live: &mut Option<Live>, messages: &[Incoming], turn: &Turn<'_>) -
     decider.decision
 }
 
+/// G9: a message that came so often that the code may be what kills its process.
+fn suspect(run: Option<&Run>, messages: &[Incoming], now: Timestamp) -> Option<Blocked> {
+    let started_at = run.map_or(now, |run| run.info.started_at);
+    let is_suspect = |m: &&Incoming| m.receive_count.saturating_sub(waits(m, started_at)) >= SUSPECT_AFTER;
+    let message = messages.iter().find(is_suspect)?.message.identity().to_string();
+    Some(Blocked::Suspect { message })
+}
+
+fn too_fast((Runaway { turns, within }, until): (Runaway, Timestamp)) -> Blocked {
+    Blocked::Runaway { turns, within, until }
+}
+
 /// A turn while it is being decided.
 struct Decider<'a> {
     turn: Turn<'a>,
@@ -145,8 +165,12 @@ struct Decider<'a> {
     time: Timestamp,
     /// Whether this turn may (still) run workflow code.
     runs_code: bool,
-    /// A message that came so often that the code may be what kills its process.
-    suspect: Option<Identity>,
+    /// Why the code is not run, if that was known before the turn.
+    held: Option<Blocked>,
+    /// Whether a message tells the run something from outside.
+    has_input: bool,
+    /// Set while the run has used up its turns: when it gets new ones.
+    throttled_until: Option<Timestamp>,
     /// Whether a start waits for this turn's commit to begin the next run: what follows it is for that run.
     begins_next: bool,
     /// The identity whose redelivery repairs this turn's effects.
@@ -179,9 +203,18 @@ impl Decider<'_> {
         let run = &mut live.run;
         if run.status.is_open() {
             self.arm_wake(run);
+            self.keep_pace(run);
         }
         let open = |pending: &PendingEffect| run.effects.get(&pending.effect.key()) == Some(pending);
         self.decision.effects.retain(open);
+    }
+
+    /// Counts the turn if the run made it on its own. The count alone is never a reason to commit.
+    fn keep_pace(&mut self, run: &mut Run) {
+        if self.decision.commits() {
+            let limit = self.turn.runaway.filter(|_| !self.has_input);
+            run.pace = limit.map(|limit| limit.count(run.pace, self.time));
+        }
     }
 
     fn arm_wake(&mut self, run: &mut Run) {
@@ -199,10 +232,12 @@ impl Decider<'_> {
 
     /// A message that came too often may have done nothing wrong (a crash, a lost race): then the run is tried again
     /// soon, by a wake of its own. If the wake itself comes too often, it is the code.
+    /// A run that made too many turns is tried again when it gets new ones, and not before.
     fn retry_time(&self, mark: &crate::BlockedMark) -> Timestamp {
-        let by_wake =
-            matches!(&mark.reason, crate::Blocked::Suspect { message } if message.starts_with("w:"));
-        let suspect = matches!(mark.reason, crate::Blocked::Suspect { .. });
-        self.time.plus(if suspect && !by_wake { SUSPECT_WAKE } else { BLOCKED_WAKE })
+        match &mark.reason {
+            Blocked::Runaway { until, .. } => *until,
+            Blocked::Suspect { message } if !message.starts_with("w:") => self.time.plus(SUSPECT_WAKE),
+            _ => self.time.plus(BLOCKED_WAKE),
+        }
     }
 }

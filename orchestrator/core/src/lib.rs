@@ -19,6 +19,7 @@ mod event;
 mod failure;
 mod id;
 mod message;
+mod pace;
 mod payload;
 mod replay;
 mod retry;
@@ -37,6 +38,7 @@ pub use id::{
     WorkflowType,
 };
 pub use message::{IdConflict, IdReuse, Incoming, Message, Start, StartSignal};
+pub use pace::{Pace, Runaway};
 pub use payload::Payload;
 pub use replay::{Coroutine, Replay, RunInfo, WorkflowCode};
 pub use retry::RetryPolicy;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ActivityId, ActivityScheduled, Blocked, Effect, EffectKey, Event, EventKind, Fault, Identity, Namespace,
-    Payload, PendingEffect, RequestId, RunId, RunInfo, Task, TimerId, Timestamp,
+    Pace, Payload, PendingEffect, RequestId, RunId, RunInfo, Task, TimerId, Timestamp,
 };
 
 /// Where a run stands.
@@ -139,6 +139,8 @@ pub struct Run {
     pub wakes_absorbed: u64,
     /// Set while the code cannot go on.
     pub blocked: Option<BlockedMark>,
+    /// The turns that it has lately made on its own; counted only where they are limited.
+    pub pace: Option<Pace>,
     /// What the code shows of its state.
     pub published: Option<Payload>,
 }
@@ -167,6 +169,7 @@ impl Run {
             wakes_sent: 0,
             wakes_absorbed: 0,
             blocked: None,
+            pace: None,
             published: None,
         }
     }
@@ -314,6 +317,7 @@ impl Run {
         self.timers.clear();
         self.wake = None;
         self.blocked = None;
+        self.pace = None;
         self.effects.retain(|_, pending| pending.effect.outlives_run());
     }
 

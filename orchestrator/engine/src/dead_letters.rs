@@ -2,21 +2,30 @@
 
 use std::time::Duration;
 
-use millrace_core::{ActivityOutcome, ApplicationFailure, Fault, OutcomeResult, TaskQueue};
+use millrace_core::TaskQueue;
 use millrace_format::message;
 
-use crate::dispatch::report;
+use crate::dispatch::{report, vanished};
 use crate::ports::{Delivery, Ports, QueueError, QueueName};
 
 /// Reports vanished attempts on the path of all outcomes.
 pub struct DeadLetters {
     ports: Ports,
+    receives: u32,
 }
 
 impl DeadLetters {
-    /// A consumer of the dead letters of task queues.
+    /// A consumer of the dead letters of task queues, whose tasks came there at once.
     pub fn new(ports: Ports) -> Self {
-        Self { ports }
+        Self { ports, receives: 1 }
+    }
+
+    /// How often a task is received before it becomes a dead letter: the `maxReceiveCount` of its task queue. Each of
+    /// these receives is a worker that vanished, and uses up an attempt of the activity, as it does when a later worker
+    /// lives to report (§6). The dead letter itself does not say: its own count may begin anew in the new queue.
+    #[must_use]
+    pub fn after_receives(self, receives: u32) -> Self {
+        Self { receives, ..self }
     }
 
     /// Reports each dead task of `queue` as a failed attempt and deletes it. A message that is no task stays, hidden
@@ -37,12 +46,7 @@ impl DeadLetters {
     async fn vanished(&self, dead: &QueueName, delivery: &Delivery) -> Result<bool, QueueError> {
         let Ok(task) = message::read_task(&delivery.body) else { return Ok(false) };
         let reason = delivery.error.as_deref().unwrap_or("it was received too often without an answer");
-        let text = format!("attempt {} vanished with its workers: {reason}", task.attempt);
-        let fault = Fault::Application(ApplicationFailure::new("WorkerVanished", text));
-        let (activity_id, attempt) = (task.activity_id, task.attempt);
-        let result = OutcomeResult::Failed(fault);
-        report(&self.ports, &task, ActivityOutcome { activity_id, attempt, receive_count: 1, result })
-            .await?;
+        report(&self.ports, &task, vanished(&task, self.receives, reason)).await?;
         self.ports.queues.delete(dead, std::slice::from_ref(&delivery.receipt)).await?;
         Ok(true)
     }

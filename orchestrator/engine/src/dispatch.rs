@@ -12,7 +12,9 @@ use millrace_core::{
 use millrace_format::message::{self, EventMessage, Report};
 use millrace_format::{IndexEntry, Keys, Lease, TimerEntry};
 
-use crate::ports::{Condition, OutMessage, Ports, PutError, QueueError, QueueName, Queues, StoreError};
+use crate::ports::{
+    Condition, Delivery, OutMessage, Ports, PutError, QueueError, QueueName, Queues, StoreError,
+};
 
 /// An effect that could not be done; the guard's message stays, and its redelivery tries again (G4).
 #[derive(Clone, Debug, thiserror::Error)]
@@ -217,6 +219,15 @@ pub(crate) async fn read_lease(ports: &Ports, key: &str) -> Result<(Lease, Condi
     })
 }
 
+/// What is reported of an attempt that so many workers took, and none of them ended. Each of them used up an attempt,
+/// just as if the last had lived to report it.
+pub(crate) fn vanished(task: &Task, receives: u32, reason: &str) -> ActivityOutcome {
+    let text = format!("attempt {} vanished with its workers: {reason}", task.attempt);
+    let result = OutcomeResult::Failed(Fault::Application(ApplicationFailure::new("WorkerVanished", text)));
+    let (activity_id, attempt) = (task.activity_id, task.attempt);
+    ActivityOutcome { activity_id, attempt, receive_count: receives.max(1), result }
+}
+
 /// Sends the outcome of a task's attempt to the events queue. One that the queue will never take, because it is too
 /// large, fails the activity: else the task would come again and again.
 pub(crate) async fn report(ports: &Ports, task: &Task, outcome: ActivityOutcome) -> Result<(), QueueError> {
@@ -253,10 +264,9 @@ pub(crate) async fn send_one(
 pub(crate) async fn dead_letter(
     ports: &Ports,
     queue: &QueueName,
-    delivery: &crate::ports::Delivery,
+    delivery: &Delivery,
     reason: &str,
 ) -> Result<(), QueueError> {
-    tracing::error!(%queue, message_id = delivery.message_id, reason, "message rejected");
     let message =
         OutMessage { body: delivery.body.clone(), delay: Duration::ZERO, error: Some(reason.to_owned()) };
     send_one(ports, &queue.dead_letters(), message).await?;

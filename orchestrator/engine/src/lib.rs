@@ -1,6 +1,7 @@
 //! The engine: what happens between a message and its effects, over ports.
 //!
 //! - [`Orchestrator`]: turns (DESIGN §3). [`Worker`]: activity attempts (§6). [`Ticker`]: timers far away (§7).
+//!   [`Sweeper`]: what queues forget.
 //! - [`Client`]: starts, signals and reads runs.
 //! - [`ports`]: what it needs of the world. It spawns nothing and reads no clock of its own, so a simulator can drive
 //!   it through every interleaving from one seed.
@@ -14,6 +15,7 @@ mod load;
 mod notices;
 mod orchestrator;
 pub mod ports;
+mod sweep;
 mod tick;
 mod worker;
 
@@ -23,7 +25,8 @@ pub use dead_letters::DeadLetters;
 pub use dispatch::DispatchError;
 pub use load::{LoadError, Reader};
 pub use notices::Notices;
-pub use orchestrator::{Orchestrator, OrchestratorConfig};
+pub use orchestrator::{Orchestrator, OrchestratorConfig, Stats};
+pub use sweep::{SweepReport, Sweeper};
 pub use tick::Ticker;
 pub(crate) use worker::BAD_TASK;
-pub use worker::{Stop, Worker, WorkerConfig};
+pub use worker::{Left, Stop, Worker, WorkerConfig};

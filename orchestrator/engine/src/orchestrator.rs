@@ -2,6 +2,7 @@
 
 mod commit;
 mod settle;
+mod stats;
 mod turn;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use millrace_core::{Incoming, Namespace, WorkflowCode, WorkflowId};
+use millrace_core::{Incoming, Namespace, Runaway, WorkflowCode, WorkflowId};
 use millrace_format::Keys;
 use millrace_format::message::{self, Addressed};
 
@@ -20,6 +21,8 @@ use crate::cache::RunCache;
 use crate::dispatch::{Dispatcher, dead_letter};
 use crate::load::Reader;
 use crate::ports::{Delivery, Ports, QueueError, QueueName};
+
+pub use stats::Stats;
 
 /// How long an internal message of another namespace is left to its own orchestrator.
 const NOT_OURS: Duration = Duration::from_secs(30);
@@ -37,6 +40,9 @@ pub struct OrchestratorConfig {
     pub poll: Duration,
     /// How many live runs are kept between turns.
     pub cached_runs: NonZeroUsize,
+    /// How many turns a run may make without input from outside before it is blocked (G9). `None`, the default, is no
+    /// limit: right where turns are not billed.
+    pub runaway: Option<Runaway>,
 }
 
 impl Default for OrchestratorConfig {
@@ -47,6 +53,7 @@ impl Default for OrchestratorConfig {
             visibility: Duration::from_secs(60),
             poll: Duration::from_secs(20),
             cached_runs: NonZeroUsize::MIN.saturating_add(511),
+            runaway: None,
         }
     }
 }
@@ -59,6 +66,7 @@ pub struct Orchestrator {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) notices: Arc<Notices>,
     cache: RunCache,
+    counters: stats::Counters,
     config: OrchestratorConfig,
 }
 
@@ -79,6 +87,7 @@ impl Orchestrator {
             dispatcher: Dispatcher { ports: ports.clone(), keys },
             notices: Arc::new(Notices::default()),
             cache: RunCache::new(config.cached_runs),
+            counters: stats::Counters::default(),
             ports,
             code,
             config,
@@ -88,6 +97,11 @@ impl Orchestrator {
     /// What it tells clients in its own process.
     pub fn notices(&self) -> Arc<Notices> {
         self.notices.clone()
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> Stats {
+        self.counters.read()
     }
 
     /// Receives one batch from `queue` and handles it. Returns how many messages there were.
@@ -114,7 +128,7 @@ impl Orchestrator {
                     });
                 }
                 Err(reason) => {
-                    if let Err(error) = dead_letter(&self.ports, queue, &delivery, &reason).await {
+                    if let Err(error) = self.dead_letter(None, (queue, &delivery), &reason).await {
                         tracing::warn!(%queue, %error, "a bad message could not be dead-lettered yet");
                     }
                 }
@@ -125,10 +139,25 @@ impl Orchestrator {
         turns.collect::<()>().await;
     }
 
+    async fn dead_letter(
+        &self,
+        id: Option<&WorkflowId>,
+        (queue, delivery): (&QueueName, &Delivery),
+        reason: &str,
+    ) -> Result<(), QueueError> {
+        let (workflow_id, message_id) = (id.map(tracing::field::display), &delivery.message_id);
+        tracing::error!(workflow_id, %queue, message_id, reason, "message rejected");
+        dead_letter(&self.ports, queue, delivery, reason).await?;
+        self.counters.dead_lettered.add(1);
+        self.counters.messages.add(1);
+        Ok(())
+    }
+
     /// A message of a namespace that shares the queues: whoever serves it will take it. Never to be decided on here, where
     /// its run cannot be seen.
     async fn not_ours(&self, queue: &QueueName, delivery: &Delivery) {
         tracing::warn!(%queue, message_id = delivery.message_id, "a message of another namespace is left to its own");
+        self.counters.given_back.add(1);
         if let Err(error) = self.ports.queues.change_visibility(queue, &delivery.receipt, NOT_OURS).await {
             tracing::debug!(%error, "a message could not be given back");
         }

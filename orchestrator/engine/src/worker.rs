@@ -8,15 +8,15 @@ mod task;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, Fuse, FusedFuture, FutureExt, Shared};
+use futures::future::{BoxFuture, Fuse, FusedFuture, FutureExt, Shared, join_all};
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt, select_biased};
-use millrace_core::{Namespace, TaskQueue};
+use millrace_core::{Namespace, TaskQueue, Timestamp};
 use millrace_format::Keys;
 
 use crate::activity_code::ActivityCode;
 use crate::load::Reader;
-use crate::ports::{Ports, QueueName};
+use crate::ports::{Delivery, Ports, QueueName};
 
 /// Begins the reason with which a task that is none is dead-lettered.
 pub(crate) const BAD_TASK: &str = "not a task: ";
@@ -42,6 +42,11 @@ pub struct WorkerConfig {
     pub grace: Duration,
     /// No other process can hold a lease (the embedded engine), so one that this worker did not take is void.
     pub only_process: bool,
+    /// So many workers may vanish with one attempt of a leased activity; then it is reported as failed instead of killing
+    /// another.
+    pub most_vanished: u32,
+    /// Leaves [`Worker::run`] once there has been nothing to do for so long: a machine that came up for its work can go.
+    pub leave_when_idle: Option<Duration>,
 }
 
 impl WorkerConfig {
@@ -57,12 +62,23 @@ impl WorkerConfig {
             beat_every: Duration::from_secs(5),
             grace: Duration::from_secs(10),
             only_process: false,
+            most_vanished: 5,
+            leave_when_idle: None,
         }
     }
 }
 
 /// Resolves when the worker should stop.
 pub type Stop = Shared<BoxFuture<'static, ()>>;
+
+/// Why [`Worker::run`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// It was asked to.
+    Stopped,
+    /// There was nothing to do for as long as its set-up says.
+    Idle,
+}
 
 /// Runs activity attempts.
 pub struct Worker {
@@ -89,12 +105,13 @@ impl Worker {
     }
 
     /// Takes and runs tasks until `stop`, then lets the running attempts end within the grace, and gives the others
-    /// back without costing them an attempt.
-    pub async fn run(&self, stop: Stop) {
+    /// back without costing them an attempt. Nothing is received any more once it has decided to leave as idle.
+    pub async fn run(&self, stop: Stop) -> Left {
         let mut stopping = stop.clone().fuse();
         let mut running = FuturesUnordered::new();
         let mut receiving = self.receive(self.config.slots).boxed().fuse();
         let mut stopped = false;
+        let mut idle_since = self.ports.clock.now();
         loop {
             select_biased! {
                 () = stopping => {
@@ -102,13 +119,21 @@ impl Worker {
                     receiving = Fuse::terminated();
                 }
                 batch = receiving => {
-                    running.extend(batch.into_iter().map(|task| self.task(task, stop.clone())));
+                    running.extend(batch.into_iter().map(|task| self.task(task, stop.clone(), None)));
                     receiving = Fuse::terminated();
                 }
                 () = running.select_next_some() => {}
             }
             if stopped && running.is_empty() {
-                return;
+                return Left::Stopped;
+            }
+            let now = self.ports.clock.now();
+            if !running.is_empty() {
+                idle_since = now;
+            } else if receiving.is_terminated()
+                && self.config.leave_when_idle.is_some_and(|most| now - idle_since >= most)
+            {
+                return Left::Idle;
             }
             let free = self.config.slots.saturating_sub(running.len());
             if !stopped && free > 0 && receiving.is_terminated() {
@@ -117,19 +142,25 @@ impl Worker {
         }
     }
 
-    /// Runs the tasks that are there, and those that come while they run, until there are none. For hosts that are
-    /// called instead of running: functions, and tests.
+    /// Runs tasks that were received elsewhere, by a function's event source. Each attempt is bounded by `until`, when the
+    /// caller's own time ends; until then its messages are hidden anyway, so visibility is never extended, only shortened
+    /// to what an attempt needs. Messages that are not deleted afterwards come again.
+    pub async fn handle(&self, batch: Vec<Delivery>, until: Timestamp, stop: Stop) {
+        join_all(batch.into_iter().map(|task| self.task(task, stop.clone(), Some(until)))).await;
+    }
+
+    /// Runs the tasks that are there, and those that come while they run, until there are none.
     pub async fn drain(&self, stop: Stop) {
         loop {
             let batch = self.receive(self.config.slots).await;
             if batch.is_empty() {
                 return;
             }
-            futures::future::join_all(batch.into_iter().map(|task| self.task(task, stop.clone()))).await;
+            join_all(batch.into_iter().map(|task| self.task(task, stop.clone(), None))).await;
         }
     }
 
-    async fn receive(&self, free: usize) -> Vec<crate::ports::Delivery> {
+    async fn receive(&self, free: usize) -> Vec<Delivery> {
         let max = free.min(self.ports.queues.batch_limit());
         match self.ports.queues.receive(&self.queue, max, self.config.poll, self.config.visibility).await {
             Ok(batch) => batch,

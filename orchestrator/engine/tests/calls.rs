@@ -8,6 +8,7 @@
 
 mod toy;
 
+use millrace_engine::Stats;
 use millrace_engine::ports::Counting;
 use toy::{World, turn_all};
 
@@ -45,4 +46,51 @@ fn g12_a_cold_turn_reads_once() {
     turn_all(&world.orchestrator(&ports));
     let used = counting.counts() - before;
     assert_eq!((used.gets, used.puts), (1, 1), "{used:?}");
+}
+
+/// Recorded, whatever the orchestrator knows of the run.
+const SIGNAL: &str = r#"{"type":"signal","id":"a","name":"x","request_id":"x"}"#;
+
+#[test]
+fn g5_a_lost_race_reads_once() {
+    let world = World::new();
+    let (counting, ports) = Counting::wrap(&world.ports);
+    let (one, two) = (world.orchestrator(&ports), world.orchestrator(&world.ports));
+    world.send(r#"{"type":"start","workflow":"chain","id":"a","input":20}"#);
+    turn_all(&one);
+    world.work(&world.ports);
+    turn_all(&two); // now the first one's cache is stale
+    world.send(SIGNAL);
+    let before = counting.counts();
+    turn_all(&one);
+    let used = counting.counts() - before;
+    assert_eq!(
+        (used.gets, used.puts, used.puts_failed),
+        (1, 2, 1),
+        "what the loser read is what it decides on"
+    );
+    assert_eq!(world.events("a").len(), 5, "nothing is lost");
+}
+
+#[test]
+fn an_orchestrator_counts_what_it_does() {
+    let world = World::new();
+    let (one, two) = (world.orchestrator(&world.ports), world.orchestrator(&world.ports));
+    world.send(r#"{"type":"start","workflow":"chain","id":"a","input":2}"#);
+    world.send(r#"{"type":"start","workflow":"nope","id":"b"}"#);
+    world.send("no JSON");
+    turn_all(&one);
+    let stats = Stats { turns: 2, messages: 3, dead_lettered: 1, runs_blocked: 1, ..Stats::default() };
+    assert_eq!(one.stats(), stats);
+    world.work(&world.ports);
+    turn_all(&two);
+    world.send(SIGNAL);
+    let before = one.stats();
+    turn_all(&one);
+    assert_eq!(one.stats() - before, Stats { turns: 1, conflicts: 1, messages: 1, ..Stats::default() });
+    world.send(r#"{"type":"signal","id":"later","name":"go"}"#);
+    turn_all(&two);
+    assert_eq!(two.stats(), Stats { turns: 1, messages: 1, given_back: 1, ..Stats::default() });
+    let json = serde_json::to_value(two.stats()).unwrap();
+    assert_eq!((&json["turns"], &json["turns_failed"]), (&1.into(), &0.into()));
 }

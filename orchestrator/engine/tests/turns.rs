@@ -62,8 +62,11 @@ fn g4_a_turn_whose_dispatch_failed_is_repaired_by_its_guard() {
     *faults.sends_fail.lock().unwrap() = 1;
     turn_all(&orchestrator);
     assert_eq!((world.events("a").len(), faults.sent_to("task-cpu")), (2, 0), "committed, not dispatched");
+    assert_eq!((orchestrator.stats().turns, orchestrator.stats().turns_failed), (1, 1));
     world.clock.advance(Duration::from_secs(3));
-    turn_all(&world.orchestrator(&ports)); // another process
+    let other = world.orchestrator(&ports); // another process
+    turn_all(&other);
+    assert_eq!((other.stats().turns, other.stats().repaired), (0, 1));
     assert_eq!(
         (world.events("a").len(), faults.sent_to("task-cpu")),
         (2, 1),

@@ -443,10 +443,8 @@ fn g10_a_task_that_is_none_is_dead_lettered_with_the_reason_and_stays_there() {
     assert!(reasons.iter().all(|reason| reason.starts_with("not a task: ")), "{reasons:?}");
 }
 
-#[test]
-fn g10_a_task_that_keeps_killing_its_workers_is_reported_as_vanished() {
-    let stage = Stage::running(21);
-    stage.memory.configure(&tasks(), QueueConfig { max_receive: 3 });
+/// `poison` kills the worker that runs its first attempt; a new worker comes after each, until `n` attempts have begun.
+fn poisoned(stage: &Stage, options: serde_json::Value, n: usize) {
     let kill = Arc::new(std::sync::Mutex::new(None::<millrace_conformance::Process>));
     let victim = kill.clone();
     stage.activity("poison", move |attempt, clock| {
@@ -461,21 +459,80 @@ fn g10_a_task_that_keeps_killing_its_workers_is_reported_as_vanished() {
             Ok(payload(json!(attempt.task().attempt)))
         }
     });
-    let mut workers = Vec::new();
-    stage.call("a", "poison", json!({}));
-    for n in 1..=4 {
-        let worker = stage.worker(&format!("w{n}"));
+    stage.call("a", "poison", options);
+    for n in 1..=n {
+        let most_vanished = 3;
+        let worker = stage.worker_with(
+            &format!("w{n}"),
+            |config| WorkerConfig { most_vanished, ..config },
+            |_, ports| ports,
+        );
         *kill.lock().unwrap() = Some(worker.process.clone());
         stage.until_ran(n, 20 * MINUTE);
         stage.pass(2 * SECOND);
-        workers.push(worker);
+        std::mem::forget(worker); // dropping it would ask it to stop
     }
-    assert_eq!(stage.result("a", HOUR), json!(2));
-    assert_eq!(stage.attempts(), [1, 1, 1, 2]);
-    let failed = stage.failed_attempts("a");
-    assert!(failed[0].2.is("WorkerVanished"), "{failed:?}");
-    assert_eq!(failed[0].2.to_string().split(':').nth(1), Some(" attempt 1 vanished with its workers"));
-    assert_eq!(stage.memory.messages_in(&tasks().dead_letters()), 0);
+}
+
+/// A world whose tasks are dead letters after three receives.
+fn three_receives(seed: u64, told: u32) -> Stage {
+    let mut stage = Stage::new(seed);
+    stage.max_receive = told;
+    stage.memory.configure(&tasks(), QueueConfig { max_receive: 3 });
+    stage.orchestrator("orchestrator");
+    stage.ticker("ticker");
+    stage
+}
+
+#[test]
+fn g10_a_task_that_keeps_killing_its_workers_is_reported_as_vanished() {
+    // The consumer knows how many receives it took, or it does not.
+    for (told, next) in [(3, 4), (1, 2)] {
+        let stage = three_receives(21, told);
+        poisoned(&stage, json!({}), 4);
+        assert_eq!(stage.result("a", HOUR), json!(next));
+        assert_eq!(stage.attempts(), [1, 1, 1, next]);
+        let failed = stage.failed_attempts("a");
+        assert!(failed[0].2.is("WorkerVanished"), "{failed:?}");
+        assert_eq!(
+            failed[0].2.to_string(),
+            "WorkerVanished: attempt 1 vanished with its workers: received 3 times"
+        );
+        assert_eq!(stage.memory.messages_in(&tasks().dead_letters()), 0);
+    }
+}
+
+#[test]
+fn g10_each_worker_that_vanished_uses_up_an_attempt_whoever_reports_it() {
+    for options in [json!({}), json!({"heartbeat_ms": 30_000}), json!({"exclusive": true})] {
+        let stage = three_receives(25, 3);
+        let mut limited = options.clone();
+        limited["retry"] = json!({"maximum_attempts": 3});
+        poisoned(&stage, limited, 3);
+        let _last =
+            stage.worker_with("w4", |config| WorkerConfig { most_vanished: 3, ..config }, |_, ports| ports);
+        assert!(stage.fault("a", HOUR).is("WorkerVanished"), "{options}");
+        assert_eq!(stage.attempts(), [1, 1, 1], "{options}: three attempts, as the policy says");
+        let failed =
+            |kind: &EventKind| matches!(kind, EventKind::ActivityFailed(e) if e.failure.attempts == 3);
+        assert!(stage.history("a").1.iter().any(failed), "{options}");
+    }
+}
+
+#[test]
+fn g10_a_leased_task_that_kills_every_worker_is_reported_instead_of_killing_another() {
+    for options in [json!({"heartbeat_ms": 30_000}), json!({"exclusive": true})] {
+        let stage = Stage::running(26); // its queue would take a hundred receives
+        poisoned(&stage, options.clone(), 4);
+        assert_eq!(stage.result("a", HOUR), json!(4), "{options}");
+        assert_eq!(stage.attempts(), [1, 1, 1, 4], "{options}: and the next attempt runs");
+        let [(1, 4, fault)] = &stage.failed_attempts("a")[..] else { panic!("{options}") };
+        assert_eq!(
+            fault.to_string(),
+            "WorkerVanished: attempt 1 vanished with its workers: its lease was taken 3 times without an end"
+        );
+        stage.comes_to_rest(HOUR);
+    }
 }
 
 #[test]

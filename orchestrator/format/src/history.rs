@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use millrace_core::{
-    ActivityId, BlockedMark, CarriedRequest, Event, EventKind, Fault, Payload, PendingEffect, Run, RunId,
-    RunInfo, Status, Timestamp, Wake, WorkflowId, WorkflowType,
+    ActivityId, BlockedMark, CarriedRequest, Event, EventKind, Fault, Pace, Payload, PendingEffect, Run,
+    RunId, RunInfo, Status, Timestamp, Wake, WorkflowId, WorkflowType,
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,9 @@ pub struct Header {
     /// The last wake that was absorbed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub wakes_absorbed: u64,
+    /// The turns that the run has lately made on its own; only where they are limited (G9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Pace>,
     /// What the code shows of its state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Payload>,
@@ -144,6 +147,7 @@ impl Header {
             wake: run.wake,
             wakes_sent: run.wakes_sent,
             wakes_absorbed: run.wakes_absorbed,
+            pace: run.pace,
             published: run.published.clone(),
             blocked: run.blocked.clone(),
             carried: run.carried.clone(),
@@ -164,6 +168,7 @@ impl Header {
         run.wake = self.wake;
         run.wakes_sent = self.wakes_sent;
         run.wakes_absorbed = self.wakes_absorbed;
+        run.pace = self.pace;
         run.published.clone_from(&self.published);
         run.blocked.clone_from(&self.blocked);
         run.carried.clone_from(&self.carried);

@@ -1,11 +1,15 @@
 //! Every key in the bucket. Nowhere else is a key put together.
 
 use millrace_core::{ActivityId, Namespace, RunId, Timestamp, WorkflowId};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 /// Characters that stay as they are in a key; ids hold only a few others.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// The width of a start time in an index key, and of the run id at its end.
+const NEWEST_FIRST_DIGITS: usize = 19;
+const RUN_ID_LENGTH: usize = 36;
 
 /// The keys of one namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +61,21 @@ impl Keys {
         format!("{}/{run}/activity/{activity}", self.workflow(id))
     }
 
+    /// The body of a message that is too large for its queue, except the inbox.
+    /// Lifetime: 30 days, twice what any queue keeps a message; the bucket's lifecycle rule expires it. Writer: whoever
+    /// sends the message, before it does. Condition: none, the content depends on the key alone.
+    pub fn message(&self, sha256: &str) -> String {
+        format!("{}/message/{sha256}", self.namespace)
+    }
+
+    /// The body of an inbox message that is too large for the queue: the only key of the bucket that strangers may write,
+    /// and the only one that an inbox message may name.
+    /// Lifetime: 30 days; the bucket's lifecycle rule expires it. Writer: starters and signalers, before they send.
+    /// Condition: none, the content depends on the key alone, and the reader verifies that by the hash.
+    pub fn inbox_payload(&self, sha256: &str) -> String {
+        format!("{}/inbox-payload/{sha256}", self.namespace)
+    }
+
     /// A message that is due more than 15 minutes from now.
     /// Lifetime: until the tick has sent it. Writer: the orchestrator, at dispatch. Condition: none, the content
     /// depends on the key alone.
@@ -94,10 +113,29 @@ impl Keys {
         format!("{}{}", self.index(false, shard(id)), index_name(started, id, run))
     }
 
+    /// The run that a key of an index stands for; `None` if it is no such key.
+    pub fn index_run(&self, key: &str) -> Option<(WorkflowId, RunId)> {
+        let name = key.strip_prefix(&self.indexes())?.rsplit('/').next()?;
+        let (_, named) = name.split_at_checked(NEWEST_FIRST_DIGITS + 1)?;
+        let (id, run) = named.split_at_checked(named.len().checked_sub(RUN_ID_LENGTH)?)?;
+        let id = percent_decode_str(id.strip_suffix('-')?).decode_utf8().ok()?;
+        Some((id.parse().ok()?, run.parse().ok()?))
+    }
+
+    /// When the daily sweep last came to its end.
+    /// Lifetime: for ever. Writer: the sweep. Condition: none.
+    pub fn swept(&self) -> String {
+        format!("{}/swept", self.namespace)
+    }
+
     /// Where one shard of an index lies.
     pub fn index(&self, open: bool, shard: u8) -> String {
         let which = if open { "open" } else { "closed" };
-        format!("{}/index/{which}/{shard:x}/", self.namespace)
+        format!("{}{which}/{shard:x}/", self.indexes())
+    }
+
+    fn indexes(&self) -> String {
+        format!("{}/index/", self.namespace)
     }
 
     fn workflow(&self, id: &WorkflowId) -> String {
@@ -118,7 +156,7 @@ fn shard(id: &WorkflowId) -> u8 {
 /// Later starts sort first.
 fn index_name(started: Timestamp, id: &WorkflowId, run: RunId) -> String {
     let newest_first = i64::MAX - started.as_millis();
-    format!("{newest_first:019}-{}-{run}", encode(id))
+    format!("{newest_first:0NEWEST_FIRST_DIGITS$}-{}-{run}", encode(id))
 }
 
 #[cfg(test)]
@@ -148,6 +186,25 @@ mod tests {
             keys.index_open(Timestamp::default(), &id, run),
         ] {
             assert!(key.len() <= 1024, "{} bytes", key.len());
+        }
+    }
+
+    #[test]
+    fn an_index_key_names_its_run() {
+        let (keys, _, run) = keys();
+        for id in ["a", "a-b-c", "a@b:c", "0198c0de-0000-4000-8000-000000000007", "-", "a%2F=+~._"] {
+            let Ok(id) = WorkflowId::new(id) else { continue };
+            for started in [0, 1_795_399_200_000, i64::MAX] {
+                let started = Timestamp::from_millis(started);
+                for key in [keys.index_open(started, &id, run), keys.index_closed(started, &id, run)] {
+                    assert_eq!(keys.index_run(&key), Some((id.clone(), run)), "{key}");
+                }
+            }
+        }
+        for key in
+            ["default/index/open/0/", "default/index/open/0/x", "default/swept", "other/index/open/0/1-a-b"]
+        {
+            assert_eq!(keys.index_run(key), None, "{key}");
         }
     }
 

@@ -4,17 +4,19 @@
 //! - [`Keys`]: every key in the bucket, with lifetime, writer and write condition.
 //! - [`history`]: the history object: one header line, then one line an event.
 //! - [`message`]: the public and internal messages, and the checks at the door.
-//! - [`Lease`], [`TimerEntry`], [`IndexEntry`]: the small objects beside the history.
+//! - [`Lease`], [`TimerEntry`], [`IndexEntry`], [`Swept`]: the small objects beside the history.
 
 pub mod history;
 mod index;
 mod keys;
 mod lease;
 pub mod message;
+mod sweep;
 mod timer;
 
 pub use history::{Corrupt, Head, Header, PendingActivity, SealedPart};
 pub use index::IndexEntry;
 pub use keys::Keys;
 pub use lease::Lease;
+pub use sweep::Swept;
 pub use timer::TimerEntry;

@@ -95,6 +95,11 @@ fn blocked() -> impl Strategy<Value = Blocked> {
             .prop_map(|(workflow, known)| Blocked::UnknownWorkflow { workflow, known }),
         text().prop_map(|message| Blocked::BadInput { message }),
         text().prop_map(|message| Blocked::Suspect { message }),
+        (any::<u32>(), millis(), time()).prop_map(|(turns, within, until)| Blocked::Runaway {
+            turns,
+            within,
+            until
+        }),
     ]
 }
 
@@ -212,6 +217,7 @@ prop_compose! {
         effects in vec((guard(), effect()), 0..5),
         (wake, sent, absorbed) in (of((any::<u64>(), time())), any::<u64>(), any::<u64>()),
         mark in of((blocked(), text(), time())),
+        pace in of((time(), any::<u32>())),
         published in of(payload()),
         carried in vec((request(), any::<u128>(), time()), 0..4),
         turn in any::<u64>(),
@@ -223,6 +229,7 @@ prop_compose! {
         run.wake = wake.map(|(wake, at)| Wake { wake, at });
         (run.wakes_sent, run.wakes_absorbed) = (sent, absorbed);
         run.blocked = mark.map(|(reason, build, since)| BlockedMark { reason, build, since });
+        run.pace = pace.map(|(since, turns)| Pace { since, turns });
         run.published = present(published);
         run.carried = carried.into_iter().map(|(request_id, run_id, at)| CarriedRequest {
             request_id, run_id: RunId::from_random(run_id), at,

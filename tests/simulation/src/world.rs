@@ -179,7 +179,9 @@ impl World {
                 app.activity_code(),
                 WorkerConfig { slots: 4, ..WorkerConfig::new(queue) },
             );
-            process.spawn(async move { worker.run(futures::future::pending().boxed().shared()).await });
+            process.spawn(async move {
+                worker.run(futures::future::pending().boxed().shared()).await;
+            });
         });
     }
 

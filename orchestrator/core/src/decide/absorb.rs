@@ -248,7 +248,8 @@ impl Decider<'_> {
             let cause = fault.application().cloned();
             return Err(Fault::TimedOut { kind: TimeoutKind::ScheduleToClose, cause });
         }
-        Ok(retry_at)
+        // Attempts need no code: a policy without a pause would go on at full rate while the run is held.
+        Ok(self.throttled_until.map_or(retry_at, |until| until.max(retry_at)))
     }
 
     fn retry(

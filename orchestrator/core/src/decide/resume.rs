@@ -11,8 +11,8 @@ impl Decider<'_> {
             return;
         }
         if !self.runs_code {
-            if let Some(message) = self.suspect.as_ref().map(ToString::to_string) {
-                self.block(&mut live.run, Blocked::Suspect { message });
+            if let Some(reason) = self.held.clone() {
+                self.block(&mut live.run, reason);
             }
             return;
         }

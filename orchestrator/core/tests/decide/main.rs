@@ -10,6 +10,7 @@ mod activities;
 mod blocked;
 mod guards;
 mod published;
+mod runaway;
 mod signals;
 mod starts;
 mod stops;

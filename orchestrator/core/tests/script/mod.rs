@@ -9,8 +9,8 @@ use std::time::Duration;
 use millrace_core::{
     ActivityOptions, ActivityOutcome, ApplicationFailure, Blocked, Command, Coroutine, Decision, Effect,
     Event, EventKind, Fault, IdConflict, IdReuse, Incoming, Live, Message, OutcomeResult, Payload,
-    PendingEffect, RequestId, RetryPolicy, RunId, RunInfo, Start, StartSignal, TaskQueue, Timestamp, Turn,
-    Verdict, WorkflowCode, WorkflowId, WorkflowType, decide,
+    PendingEffect, RequestId, RetryPolicy, RunId, RunInfo, Runaway, Start, StartSignal, TaskQueue, Timestamp,
+    Turn, Verdict, WorkflowCode, WorkflowId, WorkflowType, decide,
 };
 
 /// 2026-11-23T02:00:00Z; tests speak of seconds after it.
@@ -111,6 +111,8 @@ pub struct World {
     pub now: f64,
     pub build: &'static str,
     pub entropy: u128,
+    /// How many turns the run may make on its own.
+    pub runaway: Option<Runaway>,
     id: WorkflowId,
 }
 
@@ -121,7 +123,8 @@ impl World {
 
     pub fn with(code: impl WorkflowCode + 'static) -> Self {
         let id = WorkflowId::new("w-1").unwrap();
-        Self { code: Box::new(code), live: None, history: vec![], now: 0.0, build: "b1", entropy: 7, id }
+        let (live, history) = (None, vec![]);
+        Self { code: Box::new(code), live, history, now: 0.0, build: "b1", entropy: 7, runaway: None, id }
     }
 
     /// A world whose run was started at [`T0`] by the request `start`.
@@ -154,6 +157,7 @@ impl World {
             build: self.build,
             entropy: self.entropy,
             code: self.code.as_ref(),
+            runaway: self.runaway,
         };
         let decision = decide(&mut self.live, messages, &turn);
         if decision.replaces.is_some() {
@@ -275,6 +279,7 @@ pub fn show_event(kind: &EventKind) -> String {
         EventKind::RunBlocked(e) => match &e.reason {
             Blocked::Suspect { message } => format!("{name} suspect {message}"),
             Blocked::Panic { message, .. } => format!("{name} panic {message}"),
+            Blocked::Runaway { until, .. } => format!("{name} runaway until {}", seconds(*until)),
             Blocked::Nondeterminism { event, expected, got } => {
                 format!("{name} at event {event} expected {expected} got {got}")
             }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use millrace_core::decide::Decision;
-use millrace_core::{Run, WorkflowId};
+use millrace_core::{Run, RunId, WorkflowId};
 use millrace_format::Header;
 use millrace_format::history::{self, Commit};
 
@@ -17,7 +17,15 @@ const MOST_BUSY: u32 = 5;
 /// Whether the turn is in the log.
 pub(super) enum Committed {
     Yes,
-    No,
+    /// Somebody else's write stands: this one, if it was read.
+    No(Option<Box<Loaded>>),
+}
+
+/// How a write ended.
+enum Written {
+    /// It stands, under this version.
+    Ours(ETag),
+    Not(Option<Box<Loaded>>),
 }
 
 impl Orchestrator {
@@ -28,7 +36,7 @@ impl Orchestrator {
         loaded: &mut Loaded,
         decision: &mut Decision,
     ) -> Result<Committed, TurnError> {
-        let Some(live) = &mut loaded.live else { return Ok(Committed::No) };
+        let Some(live) = &mut loaded.live else { return Ok(Committed::No(None)) };
         if let Some(earlier) = decision.replaces.take() {
             self.archive(id, &earlier, loaded.body.clone()).await?;
             loaded.tail = history::Tail::empty();
@@ -41,44 +49,49 @@ impl Orchestrator {
         let header = Header::of(&live.run, Commit { nonce: &nonce, build: &self.config.build }, &loaded.tail);
         let body = history::encode(&header, &loaded.tail.text)
             .map_err(|e| StoreError::Invalid { key: self.reader.keys.history(id), reason: e.to_string() })?;
-        match self.put(id, body.into(), loaded.etag.as_ref(), &nonce).await? {
-            Some(etag) => {
+        let of_run = (id, live.run.info.run_id);
+        match self.put(of_run, body.into(), loaded.etag.as_ref(), &nonce).await? {
+            Written::Ours(etag) => {
                 loaded.etag = Some(etag);
                 Ok(Committed::Yes)
             }
-            None => Ok(Committed::No),
+            Written::Not(theirs) => Ok(Committed::No(theirs)),
         }
     }
 
-    /// One compare-and-swap; `None` if somebody else's write stands.
+    /// One compare-and-swap.
     async fn put(
         &self,
-        id: &WorkflowId,
+        (id, run_id): (&WorkflowId, RunId),
         body: Bytes,
         read: Option<&ETag>,
         nonce: &str,
-    ) -> Result<Option<ETag>, TurnError> {
+    ) -> Result<Written, TurnError> {
         let key = self.reader.keys.history(id);
         let condition = read.map_or(Condition::Absent, |etag| Condition::Matches(etag.clone()));
         for _ in 0..MOST_BUSY {
             match self.ports.store.put(&key, body.clone(), condition.clone()).await {
-                Ok(etag) => return Ok(Some(etag)),
+                Ok(etag) => return Ok(Written::Ours(etag)),
                 Err(PutError::Busy) => {}
                 Err(PutError::Conflict | PutError::Gone) => return self.own_write(id, nonce).await,
                 Err(PutError::Unknown(reason)) => {
-                    tracing::warn!(workflow_id = %id, reason, "the outcome of a commit is unknown; reading it again");
+                    tracing::warn!(workflow_id = %id, %run_id, reason, "the outcome of a commit is unknown; reading it again");
                     return self.own_write(id, nonce).await;
                 }
                 Err(PutError::Store(error)) => return Err(error.into()),
             }
         }
-        Ok(None)
+        Ok(Written::Not(None))
     }
 
-    /// G5: the last commit carries our nonce, so it was ours after all.
-    async fn own_write(&self, id: &WorkflowId, nonce: &str) -> Result<Option<ETag>, TurnError> {
+    /// G5: if the last commit carries our nonce, it was ours after all. If not, what was read is what the next try
+    /// decides on: it need not be read again.
+    async fn own_write(&self, id: &WorkflowId, nonce: &str) -> Result<Written, TurnError> {
         let now = self.reader.load(id).await?;
-        Ok(now.etag.filter(|_| now.nonce == nonce))
+        Ok(match &now.etag {
+            Some(etag) if now.nonce == nonce => Written::Ours(etag.clone()),
+            _ => Written::Not(Some(Box::new(now))),
+        })
     }
 
     /// Seals a tail that has grown too long. All of it was committed in the version just read; whoever seals it writes

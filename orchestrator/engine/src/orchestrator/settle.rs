@@ -8,7 +8,7 @@ use millrace_format::message::Report;
 
 use super::turn::{TurnError, is_known};
 use super::{Orchestrator, Received};
-use crate::dispatch::{DispatchError, dead_letter};
+use crate::dispatch::DispatchError;
 use crate::ports::{OutMessage, QueueName, Receipt};
 
 impl Orchestrator {
@@ -50,7 +50,7 @@ impl Orchestrator {
                 }
             }
         }
-        self.delete(&done).await;
+        self.delete(id, &done).await;
         Ok(again)
     }
 
@@ -64,7 +64,8 @@ impl Orchestrator {
     ) -> Result<(), TurnError> {
         let (kind, identity) = (received.incoming.message.name(), received.incoming.message.identity());
         if let Verdict::Stale(reason) = verdict {
-            tracing::info!(kind, %identity, reason, "a message came too late and was dropped");
+            let run_id = run.map(|run| tracing::field::display(run.info.run_id));
+            tracing::info!(workflow_id = %id, run_id, kind, %identity, reason, "a message came too late and was dropped");
             self.settled(id, &identity);
         }
         let Some(run) = run else { return Ok(()) };
@@ -74,7 +75,9 @@ impl Orchestrator {
     async fn repair_run(&self, run: &Run, identity: &Identity) -> Result<(), TurnError> {
         let effects: Vec<PendingEffect> = run.effects_guarded_by(identity).cloned().collect();
         if !effects.is_empty() {
-            tracing::info!(%identity, effects = effects.len(), "effects are dispatched again");
+            let (workflow_id, run_id) = (&run.info.workflow_id, run.info.run_id);
+            tracing::info!(%workflow_id, %run_id, %identity, effects = effects.len(), "effects are dispatched again");
+            self.counters.repaired.add(1);
             self.dispatcher.dispatch(run, &effects).await?;
         }
         Ok(())
@@ -120,9 +123,8 @@ impl Orchestrator {
     }
 
     async fn reject(&self, id: &WorkflowId, received: &Received, reason: &str) -> Result<(), TurnError> {
-        dead_letter(&self.ports, &received.queue, &received.delivery, reason)
-            .await
-            .map_err(DispatchError::from)?;
+        let dead = (&received.queue, &received.delivery);
+        self.dead_letter(Some(id), dead, reason).await.map_err(DispatchError::from)?;
         // Told only once it cannot come back and be absorbed after all.
         if let Identity::Request(request_id) = received.incoming.message.identity() {
             self.notices.rejected(&request_id, reason);
@@ -133,6 +135,7 @@ impl Orchestrator {
 
     /// Makes messages visible again after `pause`. If that fails, they come when their visibility lapses.
     pub(super) async fn give_back(&self, batch: &[Received], pause: Duration) {
+        self.counters.given_back.add(batch.len());
         for received in batch {
             let answer =
                 self.ports.queues.change_visibility(&received.queue, &received.delivery.receipt, pause).await;
@@ -145,7 +148,7 @@ impl Orchestrator {
     /// Gives the messages of a lost race back as fresh copies. A receive that ended so says nothing about the code, and
     /// G9 goes by the receive count: in a fan-in every run would be suspect. One that is suspect already keeps its
     /// count. If the original stays, it is found absorbed (G2).
-    pub(super) async fn send_back(&self, batch: &[Received], pause: Duration) {
+    pub(super) async fn send_back(&self, id: &WorkflowId, batch: &[Received], pause: Duration) {
         let is_suspect = |received: &Received| received.incoming.receive_count >= SUSPECT_AFTER;
         let (mut stay, again): (Vec<Received>, Vec<Received>) = batch.iter().cloned().partition(is_suspect);
         if let Some(first) = again.first() {
@@ -153,18 +156,26 @@ impl Orchestrator {
             let answers = self.ports.queues.send(&first.queue, again.iter().map(copy).collect()).await;
             let (sent, failed): (Vec<_>, Vec<_>) =
                 again.iter().zip(answers).partition(|(_, answer)| answer.is_ok());
-            self.delete(&sent.into_iter().map(|(received, _)| received).collect::<Vec<_>>()).await;
+            self.counters.given_back.add(sent.len());
+            let sent: Vec<_> = sent.into_iter().map(|(received, _)| received).collect();
+            self.acknowledge(id, &sent).await;
             stay.extend(failed.into_iter().map(|(received, _)| received.clone()));
         }
         self.give_back(&stay, pause).await;
     }
 
     /// Acknowledges. A message that stays, for whatever reason, comes again and is found absorbed.
-    async fn delete(&self, done: &[&Received]) {
+    async fn delete(&self, id: &WorkflowId, done: &[&Received]) {
+        self.counters.messages.add(done.len());
+        self.acknowledge(id, done).await;
+    }
+
+    async fn acknowledge(&self, id: &WorkflowId, done: &[&Received]) {
         let Some(first) = done.first() else { return };
         let receipts: Vec<Receipt> = done.iter().map(|received| received.delivery.receipt.clone()).collect();
         if let Err(error) = self.ports.queues.delete(&first.queue, &receipts).await {
-            tracing::warn!(%error, messages = receipts.len(), "messages could not be deleted; they will come again");
+            let run_id = run_of(done.iter().copied());
+            tracing::warn!(workflow_id = %id, run_id, %error, messages = receipts.len(), "messages could not be deleted; they will come again");
         }
     }
 }
@@ -178,6 +189,11 @@ fn copy_of(received: &Received) -> String {
         }
         _ => body.clone(),
     }
+}
+
+/// The run that the messages name, for logs: internal ones always do.
+pub(super) fn run_of<'a>(batch: impl IntoIterator<Item = &'a Received>) -> Option<impl tracing::Value> {
+    batch.into_iter().find_map(|received| received.incoming.run_id).map(tracing::field::display)
 }
 
 fn report_of(message: &Message) -> Option<Report> {

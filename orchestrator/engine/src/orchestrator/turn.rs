@@ -6,6 +6,7 @@ use millrace_core::decide::{Decision, Live, Turn};
 use millrace_core::{Identity, Incoming, Verdict, WorkflowId, decide};
 
 use super::commit::Committed;
+use super::settle::run_of;
 use super::{Orchestrator, Received};
 use crate::cache::Cached;
 use crate::dispatch::DispatchError;
@@ -30,8 +31,8 @@ pub(super) enum TurnError {
 enum Tried {
     /// It is done; these messages are to be decided again.
     Done(Vec<Received>),
-    /// Somebody else committed first.
-    Conflict,
+    /// Somebody else committed first: this, if it was read.
+    Conflict(Option<Box<Loaded>>),
 }
 
 impl Orchestrator {
@@ -40,14 +41,17 @@ impl Orchestrator {
         let slot = self.cache.slot(&id);
         let mut cached = slot.lock().await;
         let mut conflicts = 0;
+        let mut just_read = None;
         while !batch.is_empty() {
-            match self.turn(&id, &mut cached, &batch).await {
+            match self.turn(&id, (&mut cached, just_read.take()), &batch).await {
                 Ok(Tried::Done(again)) => batch = again,
-                Ok(Tried::Conflict) => {
+                Ok(Tried::Conflict(theirs)) => {
                     conflicts += 1;
+                    self.counters.conflicts.add(1);
+                    just_read = theirs;
                     if conflicts == MOST_CONFLICTS {
                         let spread = self.ports.entropy.bits() as u64 % 2_000;
-                        self.send_back(&batch, Duration::from_millis(100 + spread)).await;
+                        self.send_back(&id, &batch, Duration::from_millis(100 + spread)).await;
                         break;
                     }
                 }
@@ -66,16 +70,17 @@ impl Orchestrator {
     async fn turn(
         &self,
         id: &WorkflowId,
-        cached: &mut Option<Cached>,
+        (cached, just_read): (&mut Option<Cached>, Option<Box<Loaded>>),
         batch: &[Received],
     ) -> Result<Tried, TurnError> {
         // Anything but a successful commit drops the cached run (G12): it is taken out, and put back only then.
-        let (mut loaded, warm) = match cached.take() {
-            Some(Cached { live, tail, etag }) => {
+        let (mut loaded, warm) = match (cached.take(), just_read) {
+            (Some(Cached { live, tail, etag }), _) => {
                 let (body, nonce) = (bytes::Bytes::new(), String::new());
                 (Loaded { live: Some(live), tail, etag: Some(etag), body, nonce }, true)
             }
-            None => (self.reader.load(id).await?, false),
+            (None, Some(read)) => (*read, false),
+            (None, None) => (self.reader.load(id).await?, false),
         };
         let mut decision = self.decide(id, &mut loaded.live, batch);
         if warm && !decision.commits() {
@@ -92,8 +97,8 @@ impl Orchestrator {
             return Ok(Tried::Done(again));
         }
         match self.commit(id, &mut loaded, &mut decision).await? {
-            Committed::Yes => {}
-            Committed::No => return Ok(Tried::Conflict),
+            Committed::Yes => self.committed(&loaded, batch, &decision),
+            Committed::No(theirs) => return Ok(Tried::Conflict(theirs)),
         }
         self.tell_absorbed(&loaded, batch, &decision);
         let at_rest = |live: &Live| live.run.blocked.is_some() || !live.run.status.is_open();
@@ -117,14 +122,25 @@ impl Orchestrator {
             build: &self.config.build,
             entropy: self.ports.entropy.bits(),
             code: self.code.as_ref(),
+            runaway: self.config.runaway,
         };
-        let decision = decide(live, &messages, &turn);
+        decide(live, &messages, &turn)
+    }
+
+    /// The turn is in the log: it is counted, and told to whoever reads logs.
+    fn committed(&self, loaded: &Loaded, batch: &[Received], decision: &Decision) {
+        self.counters.turns.add(1);
+        let Some(run) = loaded.live.as_ref().map(|live| &live.run) else { return };
+        let (workflow_id, run_id) = (&run.info.workflow_id, run.info.run_id);
         for event in &decision.events {
             if let millrace_core::EventKind::RunBlocked(e) = &event.kind {
-                tracing::error!(workflow_id = %id, reason = %e.reason, "the run is blocked");
+                self.counters.runs_blocked.add(1);
+                tracing::error!(%workflow_id, %run_id, reason = %e.reason, "the run is blocked");
             }
         }
-        decision
+        let (events, effects, messages) = (decision.events.len(), decision.effects.len(), batch.len());
+        // At `debug`: the embedded engine shows `info` to a person, and makes thousands of turns a second.
+        tracing::debug!(target: "millrace::turn", %workflow_id, %run_id, turn = run.turn, events, effects, messages, "committed");
     }
 
     /// Clients in this process need not look for their requests in the log.
@@ -140,7 +156,9 @@ impl Orchestrator {
     }
 
     async fn failed(&self, id: &WorkflowId, batch: &[Received], error: &TurnError) {
-        tracing::warn!(workflow_id = %id, %error, messages = batch.len(), "the turn failed; its messages come again");
+        self.counters.turns_failed.add(1);
+        let (run_id, messages) = (run_of(batch), batch.len());
+        tracing::warn!(workflow_id = %id, run_id, %error, messages, "the turn failed; its messages come again");
         // A history that cannot be read will not get better within a second; nor will a store that is down.
         let pause = match error {
             TurnError::Load(LoadError::Corrupt(_) | LoadError::Newer { .. }) => Duration::from_secs(60),

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use millrace_core::{ActivityOutcome, ApplicationFailure, Fault, OutcomeResult, Task, TimeoutKind};
+use millrace_core::{
+    ActivityOutcome, ApplicationFailure, Fault, OutcomeResult, Task, TimeoutKind, Timestamp,
+};
 use millrace_format::message;
 
 use super::lease::{Claim, Held};
 use super::running::Running;
 use super::supervise::Ended;
 use super::{BAD_TASK, Stop, Worker};
-use crate::dispatch::{dead_letter, report, send_one};
+use crate::dispatch::{dead_letter, report, send_one, vanished};
 use crate::ports::{Delivery, OutMessage, QueueError};
 
 /// Why a task is not finished here. Its message stays, and comes again.
@@ -26,12 +28,13 @@ pub(super) enum TaskError {
 }
 
 impl Worker {
-    /// Deals with one delivered task.
-    pub(super) async fn task(&self, delivery: Delivery, stop: Stop) {
+    /// Deals with one delivered task, by the time given.
+    pub(super) async fn task(&self, delivery: Delivery, stop: Stop, until: Option<Timestamp>) {
         let dealt_with = match message::read_task(&delivery.body) {
-            Ok(task) => self.attempt(&delivery, task, stop).await,
+            Ok(task) => self.attempt(&delivery, task, stop, until).await,
             Err(bad) => {
                 let reason = format!("{BAD_TASK}{bad}");
+                tracing::error!(queue = %self.queue, message_id = delivery.message_id, reason, "message rejected");
                 dead_letter(&self.ports, &self.queue, &delivery, &reason).await.map_err(TaskError::from)
             }
         };
@@ -40,7 +43,13 @@ impl Worker {
         }
     }
 
-    async fn attempt(&self, delivery: &Delivery, task: Task, stop: Stop) -> Result<(), TaskError> {
+    async fn attempt(
+        &self,
+        delivery: &Delivery,
+        task: Task,
+        stop: Stop,
+        until: Option<Timestamp>,
+    ) -> Result<(), TaskError> {
         if task.namespace != self.config.namespace {
             tracing::warn!(namespace = %task.namespace, "a task of another namespace is left to its own workers");
             let hidden = Duration::from_secs(30);
@@ -55,6 +64,9 @@ impl Worker {
         }
         let held = if task.options.needs_lease() {
             match self.claim(&task).await? {
+                Claim::Held(held) if held.lease.vanished >= self.config.most_vanished.max(1) => {
+                    return self.bury(delivery, &task, held, &stop).await;
+                }
                 Claim::Held(held) => Some(held),
                 Claim::Busy(wait) => return self.come_back(delivery, task, wait).await,
                 Claim::Unwanted => return self.done(delivery).await,
@@ -75,7 +87,7 @@ impl Worker {
         let (epoch, progress) =
             held.as_ref().map_or((0, None), |held| (held.lease.epoch, held.lease.details.clone()));
         let running = Arc::new(Running::new(task, epoch, progress));
-        match self.supervise(delivery, running.clone(), held, stop.clone()).await {
+        match self.supervise(delivery, running.clone(), held, stop.clone(), until).await {
             Ended::With(result, held) => self.finish(delivery, running.task_ref(), result, held, &stop).await,
             Ended::GiveBack(held) => {
                 self.release(held).await;
@@ -140,6 +152,19 @@ impl Worker {
             && !self.conclude(held, task, &outcome).await?
         {
             tracing::warn!(activity = task.activity, "the lease was lost at the end; another attempt speaks");
+            return self.done(delivery).await;
+        }
+        self.say(delivery, task, outcome, stop).await?;
+        self.done(delivery).await
+    }
+
+    /// A leased task that kills every worker never reaches the dead letters: its copies are fresh, so the queue forgets
+    /// its receives. Its lease does not. So many workers have vanished, and this one does not follow them.
+    async fn bury(&self, delivery: &Delivery, task: &Task, held: Held, stop: &Stop) -> Result<(), TaskError> {
+        let taken = held.lease.vanished;
+        tracing::error!(workflow_id = %task.workflow_id, run_id = %task.run_id, activity = task.activity, taken, "a task kills its workers");
+        let outcome = vanished(task, taken, &format!("its lease was taken {taken} times without an end"));
+        if !self.conclude(held, task, &outcome).await? {
             return self.done(delivery).await;
         }
         self.say(delivery, task, outcome, stop).await?;

@@ -14,11 +14,11 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use millrace_conformance::{Process, Sim};
-use millrace_core::{EventKind, Fault, Namespace, Payload, TaskQueue, Timestamp, WorkflowId};
+use millrace_core::{EventKind, Fault, Namespace, Payload, Runaway, TaskQueue, Timestamp, WorkflowId};
 use millrace_engine::ports::{Clock, Ports, QueueName};
 use millrace_engine::{
-    ActivityCode, Attempt, Client, DeadLetters, Orchestrator, OrchestratorConfig, Stop, Ticker, Worker,
-    WorkerConfig,
+    ActivityCode, Attempt, Client, DeadLetters, Orchestrator, OrchestratorConfig, Stop, SweepReport, Sweeper,
+    Ticker, Worker, WorkerConfig,
 };
 use millrace_format::{Head, Keys, Lease};
 use millrace_local::Memory;
@@ -53,6 +53,10 @@ pub struct Stage {
     pub memory: Arc<Memory>,
     activities: Arc<Mutex<BTreeMap<String, Code>>>,
     ran: Arc<Mutex<Vec<Ran>>>,
+    /// How many turns a run may make on its own: by default what is advised, so every test says that it is enough.
+    pub runaway: Option<Runaway>,
+    /// How often a task is received before it is a dead letter, as the consumer of dead letters is told.
+    pub max_receive: u32,
 }
 
 /// A worker that was started; dropping this asks it to stop.
@@ -79,7 +83,14 @@ impl Stage {
     pub fn new(seed: u64) -> Self {
         let sim = Sim::new(seed);
         let memory = Memory::with_batch_limit(sim.clock(), 10);
-        Self { memory, sim, activities: Arc::default(), ran: Arc::default() }
+        Self {
+            memory,
+            sim,
+            activities: Arc::default(),
+            ran: Arc::default(),
+            runaway: Some(Runaway::default()),
+            max_receive: 1,
+        }
     }
 
     /// A world with one orchestrator and a ticker, which also looks after dead letters.
@@ -129,7 +140,8 @@ impl Stage {
     pub fn orchestrator_with(&self, name: &str, wrap: impl FnOnce(&Process, Ports) -> Ports) -> Process {
         let process = self.sim.process(name);
         let ports = wrap(&process, self.ports(&process));
-        let config = OrchestratorConfig { build: "b1".into(), ..OrchestratorConfig::default() };
+        let config =
+            OrchestratorConfig { build: "b1".into(), runaway: self.runaway, ..OrchestratorConfig::default() };
         let orchestrator = Arc::new(Orchestrator::new(ports, Arc::new(Script), config));
         for queue in [QueueName::inbox(), QueueName::events()] {
             let (orchestrator, clock) = (orchestrator.clone(), self.sim.clock());
@@ -151,8 +163,10 @@ impl Stage {
     pub fn ticker_with(&self, name: &str, wrap: impl FnOnce(&Process, Ports) -> Ports) -> Process {
         let process = self.sim.process(name);
         let ports = wrap(&process, self.ports(&process));
-        let (ticker, dead) =
-            (Ticker::new(ports.clone(), Keys::new(Namespace::default())), DeadLetters::new(ports.clone()));
+        let (ticker, dead) = (
+            Ticker::new(ports.clone(), Keys::new(Namespace::default())),
+            DeadLetters::new(ports.clone()).after_receives(self.max_receive),
+        );
         let clock = self.sim.clock();
         process.spawn(async move {
             loop {
@@ -188,6 +202,33 @@ impl Stage {
             *flag.lock().unwrap() = true;
         });
         Working { process, gate, stop: Some(sender), ended }
+    }
+
+    /// A function that an event source calls with one task at a time: hidden for `time`, which is also what the function
+    /// has. What it does not delete comes again.
+    pub fn function(&self, name: &str, time: Duration) -> Process {
+        let process = self.sim.process(name);
+        let ports = self.ports(&process);
+        let code = Activities { stage: self.clone(), process: name.to_owned(), clock: ports.clock.clone() };
+        let worker = Worker::new(ports.clone(), Arc::new(code), WorkerConfig::new(cpu()));
+        process.spawn(async move {
+            loop {
+                let batch = ports.queues.receive(&QueueName::task(&cpu()), 1, 20 * SECOND, time).await;
+                let never: Stop = futures::future::pending().boxed().shared();
+                worker.handle(batch.unwrap_or_default(), ports.clock.now().plus(time), never).await;
+            }
+        });
+        process
+    }
+
+    /// One sweep of the open runs.
+    pub fn sweep(&self) -> SweepReport {
+        self.sweep_with(|ports| ports)
+    }
+
+    pub fn sweep_with(&self, wrap: impl FnOnce(Ports) -> Ports) -> SweepReport {
+        let sweeper = Sweeper::new(wrap(self.ports(&self.sim.process("sweeper"))), keys());
+        self.block_on(async move { sweeper.sweep().await })
     }
 
     pub fn client(&self) -> Client {

@@ -19,6 +19,8 @@ struct Input {
     n: Option<u64>,
     timers: u64,
     timer_s: f64,
+    /// One activity after the other, for ever.
+    endless: bool,
 }
 
 #[derive(Default)]
@@ -47,14 +49,17 @@ impl Doing {
             return vec![self.timer()];
         }
         let Some(activity) = &self.input.activity else { return vec![] };
-        let call = |activity_id| Command::ScheduleActivity {
+        (1..=self.input.n.unwrap_or(1)).map(|n| self.call(n, activity)).collect()
+    }
+
+    fn call(&self, activity_id: u64, activity: &str) -> Command {
+        Command::ScheduleActivity {
             activity_id,
-            activity: activity.clone(),
+            activity: activity.to_owned(),
             task_queue: TaskQueue::new("cpu").unwrap(),
             input: Payload::of(&activity_id).unwrap(),
             options: self.input.options.clone(),
-        };
-        (1..=self.input.n.unwrap_or(1)).map(call).collect()
+        }
     }
 }
 
@@ -70,7 +75,9 @@ impl Coroutine for Doing {
             EventKind::ActivityCompleted(e) => {
                 self.done += 1;
                 self.last = e.result.clone();
-                if self.done == self.input.n.unwrap_or(1) {
+                if let (true, Some(activity)) = (self.input.endless, &self.input.activity) {
+                    vec![self.call(self.done + 1, activity)]
+                } else if self.done == self.input.n.unwrap_or(1) {
                     vec![Command::CompleteRun(self.last.clone())]
                 } else {
                     vec![]

@@ -52,7 +52,11 @@ pub(super) fn spawn(
         let (until, caught_up) = (stop.clone(), caught_up.clone());
         let work = move || {
             let (worker, until, caught_up) = (worker.clone(), until.clone(), caught_up.clone());
-            async move { caught_up.then(|()| worker.run(until)).await }.boxed()
+            async move {
+                caught_up.await;
+                worker.run(until).await;
+            }
+            .boxed()
         };
         keep(what, Box::new(work));
         let what = format!("the reports of dead tasks of `{queue}`");

@@ -235,7 +235,7 @@ impl World {
         }
         let id = WorkflowId::new("w").unwrap();
         let (now, entropy) = (self.now, 0x0123_4567_89AB_CDEF_u128 << 32);
-        let turn = Turn { workflow_id: &id, now, build: "test", entropy, code: &*self.code };
+        let turn = Turn { workflow_id: &id, now, build: "test", entropy, code: &*self.code, runaway: None };
         let incoming = Incoming { message, run_id: None, sent_at: now, receive_count: 1 };
         let decision = decide(&mut self.live, &[incoming], &turn);
         assert!(!matches!(decision.verdicts[0], Verdict::Rejected(_)), "{:?}", decision.verdicts);
