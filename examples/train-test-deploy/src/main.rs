@@ -17,6 +17,9 @@ struct Options {
     /// The least accuracy on held-out digits that is deployed, 0.0 to 1.0
     #[arg(long, default_value_t = 0.9)]
     threshold: f64,
+    /// Wait for the signal `approve` before the model is deployed
+    #[arg(long)]
+    approval: bool,
 }
 
 fn main() -> ExitCode {
@@ -24,7 +27,7 @@ fn main() -> ExitCode {
 }
 
 async fn job(job: Job, options: Options) -> Result<(), AnyError> {
-    let spec = ModelSpec { threshold: options.threshold };
+    let spec = ModelSpec { threshold: options.threshold, approval: options.approval };
     let run = job.client.start(train_test_deploy, &options.id, spec).or_existing().await?;
     let deployed = job.follow(&run).await?;
     let report = &deployed.report;

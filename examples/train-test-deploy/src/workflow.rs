@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use millrace::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,16 @@ use crate::registry::{ArtifactId, Registry};
 pub struct ModelSpec {
     /// The least accuracy on held-out digits that may be deployed, 0.0 to 1.0.
     pub threshold: f64,
+    /// Wait for the signal `approve` before the model is deployed.
+    #[serde(default)]
+    pub approval: bool,
+}
+
+/// The signal that a person sends when a model may be deployed.
+#[derive(Signal, Clone, Debug, Serialize, Deserialize)]
+pub struct Approve {
+    /// Who takes the responsibility.
+    pub by: String,
 }
 
 /// How good a model is.
@@ -37,17 +48,39 @@ pub struct Deployed {
     pub message: String,
 }
 
-/// Everything that can run, with the registry that it deploys to.
-pub fn app(registry: Registry) -> App {
-    App::new().share(registry).workflow(train_test_deploy).activity(train).activity(test).activity(deploy)
+/// Where a model goes: a folder on one machine, a bucket in the cloud. Doing it twice must be doing it once.
+#[async_trait]
+pub trait Target: Send + Sync {
+    /// Makes the artifact the current one.
+    async fn deploy(&self, artifact: Vec<u8>) -> Result<ArtifactId, ActivityError>;
+}
+
+#[async_trait]
+impl Target for Registry {
+    async fn deploy(&self, artifact: Vec<u8>) -> Result<ArtifactId, ActivityError> {
+        let registry = self.clone();
+        Ok(tokio::task::spawn_blocking(move || Registry::deploy(&registry, &artifact)).await??)
+    }
+}
+
+/// What the activity `deploy` is given.
+pub type SharedTarget = Box<dyn Target>;
+
+/// Everything that can run, with the place that it deploys to.
+pub fn app(target: impl Target + 'static) -> App {
+    let target: SharedTarget = Box::new(target);
+    App::new().share(target).workflow(train_test_deploy).activity(train).activity(test).activity(deploy)
 }
 
 /// Trains, tests, deploys.
-#[workflow]
+#[workflow(accepts(Approve))]
 pub async fn train_test_deploy(ctx: WorkflowContext, spec: ModelSpec) -> Result<Deployed, WorkflowError> {
-    let threshold = spec.threshold;
+    let ModelSpec { threshold, approval } = spec;
     let model = ctx.activity(train, spec).await?;
     let report = ctx.activity(test, (model.clone(), threshold)).start_to_close(minutes(50)).await?;
+    if approval {
+        ctx.signals::<Approve>().recv().await?;
+    }
     let artifact = ctx.activity(deploy, model).retry(Retry::attempts(5).every(secs(1))).await?;
     let message = "successfully trained, tested, and deployed!".into();
     Ok(Deployed { report, artifact, message })
@@ -82,9 +115,8 @@ pub async fn test(model: Model, threshold: f64) -> Result<Report, ActivityError>
     Ok(report)
 }
 
-/// Puts the model into the registry. Doing it twice is doing it once.
+/// Makes the model the current one.
 #[activity]
-pub async fn deploy(registry: Shared<Registry>, model: Model) -> Result<ArtifactId, ActivityError> {
-    let artifact = model.to_json()?;
-    Ok(tokio::task::spawn_blocking(move || registry.deploy(&artifact)).await??)
+pub async fn deploy(target: Shared<SharedTarget>, model: Model) -> Result<ArtifactId, ActivityError> {
+    target.deploy(model.to_json()?).await
 }

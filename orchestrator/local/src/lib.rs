@@ -9,11 +9,14 @@
 //! [`TokioSpawn`] are the remaining ports for a real process.
 
 mod arrivals;
+#[cfg(feature = "embedded")]
 mod embedded;
 mod host;
 mod memory;
+#[cfg_attr(not(feature = "embedded"), allow(dead_code, reason = "only the journal asks for some of it"))]
 mod state;
 
+#[cfg(feature = "embedded")]
 pub use embedded::{Embedded, OpenError};
 pub use host::{OsEntropy, SystemClock, TokioSpawn};
 pub use memory::Memory;

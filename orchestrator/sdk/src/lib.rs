@@ -44,15 +44,24 @@ mod app;
 mod call;
 pub mod client;
 mod context;
+#[cfg(feature = "aws")]
+mod deployment;
+#[cfg(feature = "embedded")]
 pub mod dev;
 mod duration;
 mod error;
+#[cfg(feature = "aws")]
+pub mod fleet;
 mod function;
 mod host;
+#[cfg(feature = "embedded")]
 mod http;
+#[cfg(feature = "aws")]
+pub mod lambda;
 mod retry;
 mod shared;
 mod state_cell;
+#[cfg(feature = "embedded")]
 pub mod verbs;
 mod workflow;
 
@@ -62,6 +71,7 @@ pub use app::App;
 pub use call::{ActivityCall, Recv, Saga, Signals, Sleep, Within};
 pub use client::{Client, Handle, IdConflict, IdReuse, RunError};
 pub use context::WorkflowContext;
+#[cfg(feature = "embedded")]
 pub use dev::Dev;
 pub use duration::{days, hours, millis, minutes, secs};
 pub use error::{ActivityError, Canceled, Stopped, WorkflowError};
@@ -74,6 +84,7 @@ pub use millrace_macros::{Signal, activity, workflow};
 pub use retry::Retry;
 pub use shared::Shared;
 pub use state_cell::{StateCell, Until};
+#[cfg(feature = "embedded")]
 pub use verbs::{Job, Main};
 pub use workflow::{AcceptedBy, Signal, Workflow, WorkflowRef};
 

@@ -12,6 +12,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("millrace-format", &["millrace-core"]),
     ("millrace-engine", &["millrace-core", "millrace-format"]),
     ("millrace-local", &["millrace-core", "millrace-format", "millrace-engine"]),
+    ("millrace-aws", &["millrace-core", "millrace-format", "millrace-engine"]),
     ("millrace-conformance", &["millrace-core", "millrace-format", "millrace-engine"]),
     ("millrace-macros", &[]),
     (

@@ -15,7 +15,9 @@ use std::time::Duration;
 use millrace_core::Timestamp;
 use millrace_engine::ports::{OutMessage, QueueError, QueueName, Receipt};
 
-pub(crate) use message::{Message, Received, Taken};
+#[cfg(feature = "embedded")]
+pub(crate) use message::Taken;
+pub(crate) use message::{Message, Received};
 use queue::Queue;
 pub(crate) use queue::Released;
 

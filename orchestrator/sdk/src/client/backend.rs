@@ -131,6 +131,7 @@ impl Default for Filter {
 }
 
 /// The parts of an inbox message that all kinds have, and that a client may leave to the backend.
+#[cfg(any(feature = "embedded", feature = "aws"))]
 pub(super) fn address(message: &mut InboxMessage) -> (&mut Option<Namespace>, &mut Option<RequestId>) {
     match message {
         InboxMessage::Start(m) => (&mut m.namespace, &mut m.request_id),
@@ -141,6 +142,7 @@ pub(super) fn address(message: &mut InboxMessage) -> (&mut Option<Namespace>, &m
 }
 
 /// The workflow that an inbox message is for.
+#[cfg(any(feature = "embedded", feature = "aws"))]
 pub(super) fn workflow_id(message: &InboxMessage) -> &WorkflowId {
     match message {
         InboxMessage::Start(m) => &m.id,

@@ -1,4 +1,4 @@
-//! The backend over ports in this process: the engine's own, or a folder's without an engine.
+//! The backend over ports in this process: the engine's own, a folder's without an engine, or a deployment's on AWS.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -31,16 +31,29 @@ pub(crate) struct Direct {
     queues: Arc<dyn Queues>,
     keys: Keys,
     runtime: Handle,
-    /// Of the engine that is at work, if one is.
-    notices: Option<Arc<Notices>>,
+    at_work: AtWork,
+}
+
+/// Where an engine works on what is sent.
+#[derive(Clone)]
+pub(crate) enum AtWork {
+    /// In this process, and it tells what it did.
+    #[cfg_attr(not(feature = "embedded"), allow(dead_code, reason = "only the embedded engine is here"))]
+    Here(Arc<Notices>),
+    /// In other processes: the log has to be asked.
+    #[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "only a deployment is elsewhere"))]
+    Elsewhere,
+    /// Nowhere: requests wait.
+    #[cfg_attr(not(feature = "embedded"), allow(dead_code, reason = "only a folder may lie idle"))]
+    Nowhere,
 }
 
 impl Direct {
-    /// With the notices of an orchestrator, an engine is at work.
-    pub(crate) fn new(ports: Ports, keys: Keys, notices: Option<Arc<Notices>>, runtime: Handle) -> Self {
+    pub(crate) fn new(ports: Ports, keys: Keys, at_work: AtWork, runtime: Handle) -> Self {
         let (clock, queues) = (ports.clock.clone(), ports.queues.clone());
-        let engine = Engine::new(ports, keys.clone(), notices.clone());
-        Self { engine, clock, queues, keys, runtime, notices }
+        let notices = if let AtWork::Here(notices) = &at_work { Some(notices.clone()) } else { None };
+        let engine = Engine::new(ports, keys.clone(), notices);
+        Self { engine, clock, queues, keys, runtime, at_work }
     }
 
     async fn on_runtime<T: Send + 'static>(
@@ -76,7 +89,9 @@ impl Direct {
     }
 
     async fn deliver(self, mut request: InboxMessage) -> Result<Sent, RunError> {
-        let Some(notices) = self.notices.clone() else { return self.put(request).await };
+        if !self.is_live() {
+            return self.put(request).await;
+        }
         let request_id = self.prepare(&mut request)?;
         if let Some(sent) = self.done_already(&request, &request_id).await? {
             return Ok(sent);
@@ -84,7 +99,13 @@ impl Direct {
         self.engine.send(&request).await?;
         let limit = if matches!(request, InboxMessage::Signal(_)) { SIGNAL_WITHIN } else { ABSORBED_WITHIN };
         let late = self.clock.sleep_until(self.clock.now().plus(limit));
-        let absorbed = Box::pin(self.absorbed(&request, &request_id, &notices));
+        let absorbed = async {
+            match &self.at_work {
+                AtWork::Here(notices) => self.absorbed(&request, &request_id, notices).await,
+                AtWork::Elsewhere | AtWork::Nowhere => Ok(self.engine.absorbed(&request).await?),
+            }
+        };
+        let absorbed = Box::pin(absorbed);
         let run_id = match select(absorbed, late).await {
             Either::Left((run_id, _)) => Some(run_id?),
             Either::Right(_) => None,
@@ -119,8 +140,35 @@ impl Direct {
                 self.engine.head(&resume.id, resume.run_id).await?;
                 Ok(None)
             }
+            InboxMessage::Start(start)
+                if start.id_conflict == IdConflict::Fail && matches!(self.at_work, AtWork::Elsewhere) =>
+            {
+                self.started_already(&start.id, request_id).await
+            }
             InboxMessage::Start(_) | InboxMessage::Signal(_) => Ok(None),
         }
+    }
+
+    /// A start that finds an open run is refused by the engine, too, but a client elsewhere would never hear of that.
+    async fn started_already(
+        &self,
+        id: &WorkflowId,
+        request_id: &RequestId,
+    ) -> Result<Option<Sent>, RunError> {
+        let (head, events) = match self.engine.history(id, None).await {
+            Ok(read) => read,
+            Err(ClientError::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let (run, run_id) = (head.header.restore(&events), head.header.run_id);
+        if run.absorbed_request(request_id) == Some(run_id) {
+            return Ok(Some(Sent { request_id: request_id.clone(), run_id: Some(run_id) }));
+        }
+        if !run.status.is_open() {
+            return Ok(None);
+        }
+        let advice = "signal it, take another id, or say with id_conflict what to do";
+        Err(RunError::Rejected(format!("id: run {run_id} of `{id}` is open; {advice}")))
     }
 
     /// Waits until the log has the request, or it is clear that it never will. The history is read only where the
@@ -230,11 +278,16 @@ fn superfluous(request: &InboxMessage, run: &Run) -> Result<Option<RunId>, RunEr
 #[async_trait]
 impl Backend for Direct {
     fn name(&self) -> String {
-        if self.is_live() { "the engine in this process".into() } else { "the data folder".into() }
+        let name = match self.at_work {
+            AtWork::Here(_) => "the engine in this process",
+            AtWork::Elsewhere => "the deployment",
+            AtWork::Nowhere => "the data folder",
+        };
+        name.into()
     }
 
     fn is_live(&self) -> bool {
-        self.notices.is_some()
+        !matches!(self.at_work, AtWork::Nowhere)
     }
 
     async fn send(&self, message: InboxMessage) -> Result<Sent, RunError> {
@@ -281,10 +334,7 @@ impl From<ClientError> for RunError {
         match error {
             ClientError::NotFound(_) => Self::NotFound(error.to_string()),
             ClientError::Rejected(reason) => Self::Rejected(reason),
-            // Nothing else of a client's message is refused than its size.
-            ClientError::Queue(QueueError::Invalid { reason, .. }) => {
-                Self::Rejected(format!("{reason}; put large data elsewhere and send its address"))
-            }
+            ClientError::Queue(QueueError::Invalid { reason, .. }) => Self::Rejected(reason),
             other => Self::Unavailable(other.to_string()),
         }
     }

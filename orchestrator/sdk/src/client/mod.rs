@@ -5,24 +5,32 @@
 //! engine, over HTTP to one that runs elsewhere, and on a folder without any engine (then requests wait in the inbox).
 
 mod backend;
+#[cfg(any(feature = "embedded", feature = "aws"))]
 mod direct;
 mod error;
 mod handle;
+#[cfg(feature = "embedded")]
 mod remote;
 mod start;
+#[cfg(feature = "embedded")]
 mod wire;
 
 use std::sync::Arc;
 
 pub use backend::{Backend, Description, Filter, Sent};
+#[cfg(feature = "embedded")]
+pub(crate) use direct::AtWork;
+#[cfg(any(feature = "embedded", feature = "aws"))]
 pub(crate) use direct::Direct;
 pub use error::RunError;
 pub use handle::Handle;
 use millrace_core::WorkflowId;
 pub use millrace_core::{BlockedMark, Event, EventKind, IdConflict, IdReuse, Status};
 pub use millrace_engine::{Listed, Outcome};
+#[cfg(feature = "embedded")]
 pub(crate) use remote::Remote;
 pub use start::Start;
+#[cfg(feature = "embedded")]
 pub(crate) use wire::{EngineInfo, ErrorBody, ErrorKind, OutcomeBody};
 
 use crate::{Workflow, WorkflowRef};
@@ -46,6 +54,20 @@ impl Client {
     /// A client over any backend.
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         Self { backend }
+    }
+
+    /// A client of a deployment on AWS: it sends to the inbox and reads the bucket, so it needs the permissions of the
+    /// template's `StarterPolicy` and `ReaderPolicy`, and no engine in its process. Call it within a tokio runtime.
+    /// [`Settings::from_env`](crate::lambda::Settings::from_env) reads which deployment.
+    #[cfg(feature = "aws")]
+    pub async fn of_deployment(
+        settings: crate::lambda::Settings,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let deployment = crate::deployment::Deployment::of(settings).await?;
+        deployment.aws.check(&[millrace_engine::ports::QueueName::inbox()]).await?;
+        let (ports, keys) = (deployment.ports.clone(), deployment.keys());
+        let runtime = tokio::runtime::Handle::current();
+        Ok(Self::new(Arc::new(Direct::new(ports, keys, direct::AtWork::Elsewhere, runtime))))
     }
 
     /// What is behind this client, for requests whose types are known only at run time.

@@ -25,7 +25,7 @@ use millrace_local::{Embedded, Memory, OpenError, OsEntropy, SystemClock, TokioS
 use runtimes::Runtimes;
 use tokio::task::JoinHandle;
 
-use crate::client::Direct;
+use crate::client::{AtWork, Direct};
 use crate::{App, Client, http};
 
 /// How an embedded engine is set up.
@@ -122,7 +122,7 @@ impl Dev {
         let orchestrator = Arc::new(orchestrator(app, &options, &ports));
         let keys = Keys::new(options.namespace.clone());
         let direct =
-            Direct::new(ports.clone(), keys.clone(), Some(orchestrator.notices()), runtimes.engine());
+            Direct::new(ports.clone(), keys.clone(), AtWork::Here(orchestrator.notices()), runtimes.engine());
         let client = Client::new(Arc::new(direct));
         let mut dev = Self {
             client,
@@ -229,7 +229,7 @@ impl Folder {
     pub fn open(data: &Path, namespace: Namespace) -> Result<Self, DevError> {
         let runtimes = Runtimes::new(0)?;
         let ports = ports(Some(data), &runtimes)?;
-        let direct = Direct::new(ports, Keys::new(namespace), None, runtimes.engine());
+        let direct = Direct::new(ports, Keys::new(namespace), AtWork::Nowhere, runtimes.engine());
         Ok(Self { client: Client::new(Arc::new(direct)), _runtimes: runtimes })
     }
 

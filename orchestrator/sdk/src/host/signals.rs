@@ -51,7 +51,8 @@ impl Journal {
         match known {
             Some(name) => self.wake(WaitFor::Signal(name)),
             None => {
-                tracing::warn!(workflow = %self.info.workflow, signal = name, "a signal that nobody will read")
+                let (workflow, accepts) = (&self.info.workflow, self.accepts.join(", "));
+                tracing::warn!(%workflow, signal = name, accepts, "a signal that nobody will read");
             }
         }
         Ok(())

@@ -35,8 +35,16 @@ pub(super) struct Place {
     #[arg(long, global = true, env = "MILLRACE_DATA", default_value = Options::DATA, value_name = "DIR")]
     pub(super) data: PathBuf,
     /// Whose workflows
-    #[arg(long, global = true, default_value = "default")]
+    #[arg(long, global = true, env = "MILLRACE_NAMESPACE", default_value = "default")]
     pub(super) namespace: Namespace,
+    /// The bucket of a deployment on AWS, instead of a data folder
+    #[cfg(feature = "aws")]
+    #[arg(long, global = true, env = "MILLRACE_BUCKET")]
+    pub(super) bucket: Option<String>,
+    /// What the names of the deployment's queues begin with
+    #[cfg(feature = "aws")]
+    #[arg(long, global = true, env = "MILLRACE_QUEUE_PREFIX", value_name = "PREFIX")]
+    pub(super) queue_prefix: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,4 +1,5 @@
-//! Where a verb's requests go: to the engine that is at work on the data folder, else into the folder itself.
+//! Where a verb's requests go: to a deployment on AWS if one is named, to the engine that is at work on the data folder,
+//! else into the folder itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,9 @@ pub(super) enum Connected {
     Engine(Client, EngineInfo),
     /// A folder without one.
     Folder(Folder),
+    /// A deployment on AWS.
+    #[cfg(feature = "aws")]
+    Deployment(Client),
 }
 
 impl Connected {
@@ -37,6 +41,8 @@ impl Connected {
         match self {
             Self::Engine(client, _) => client.clone(),
             Self::Folder(folder) => folder.client(),
+            #[cfg(feature = "aws")]
+            Self::Deployment(client) => client.clone(),
         }
     }
 
@@ -44,12 +50,16 @@ impl Connected {
     pub(super) fn engine(&self) -> Option<&EngineInfo> {
         match self {
             Self::Engine(_, info) => Some(info),
-            Self::Folder(_) => None,
+            _ => None,
         }
     }
 }
 
 pub(super) async fn connect(place: &Place, missing: Missing) -> Result<Connected, Failure> {
+    #[cfg(feature = "aws")]
+    if let Some(bucket) = &place.bucket {
+        return deployment(place, bucket).await;
+    }
     let clock = SystemClock::default();
     let give_up = clock.now().plus(PATIENCE);
     loop {
@@ -85,4 +95,18 @@ pub(super) async fn engine(place: &Place) -> Result<Option<Connected>, Failure> 
         return Err(Failure::rejected(message));
     }
     Ok(Some(Connected::Engine(Client::new(Arc::new(remote)), info)))
+}
+
+#[cfg(feature = "aws")]
+async fn deployment(place: &Place, bucket: &str) -> Result<Connected, Failure> {
+    let variable = |name: &str| match name {
+        "MILLRACE_BUCKET" => Some(bucket.to_owned()),
+        "MILLRACE_QUEUE_PREFIX" => place.queue_prefix.clone(),
+        "MILLRACE_NAMESPACE" => Some(place.namespace.to_string()),
+        _ => None,
+    };
+    let settings =
+        millrace_aws::Settings::from_variables(variable).map_err(|e| Failure::usage(e.to_string()))?;
+    let client = Client::of_deployment(settings).await.map_err(|e| Failure::engine(e.to_string()))?;
+    Ok(Connected::Deployment(client))
 }

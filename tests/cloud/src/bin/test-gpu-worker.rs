@@ -1,0 +1,5 @@
+//! The fleet worker of the tests' app.
+
+fn main() -> std::process::ExitCode {
+    millrace::fleet::worker(millrace_cloud_tests::app::app())
+}
