@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 use millrace_core::{
     ActivityOutcome, ApplicationFailure, Effect, Fault, OutcomeResult, Payload, PendingEffect, Run, Task,
     Timestamp,
@@ -15,6 +16,9 @@ use millrace_format::{IndexEntry, Keys, Lease, TimerEntry};
 use crate::ports::{
     Condition, Delivery, OutMessage, Ports, PutError, QueueError, QueueName, Queues, StoreError,
 };
+
+/// How many cancel requests are written side by side.
+const SIDE_BY_SIDE: usize = 32;
 
 /// An effect that could not be done; the guard's message stays, and its redelivery tries again (G4).
 #[derive(Clone, Debug, thiserror::Error)]
@@ -61,14 +65,23 @@ impl Dispatcher {
             self.plan(run, &pending.effect, &mut plan);
         }
         self.send(plan).await?;
+        // Side by side: the end of a run may cancel a thousand activities, and a function has half a minute.
+        let cancels = effects.iter().filter_map(|pending| match &pending.effect {
+            Effect::CancelActivity { activity_id, reason } => {
+                Some(self.request_cancel(run, *activity_id, reason))
+            }
+            _ => None,
+        });
+        let cancels: Vec<_> = cancels.collect();
+        stream::iter(cancels).buffer_unordered(SIDE_BY_SIDE).try_collect::<()>().await?;
         for pending in effects {
             match &pending.effect {
-                Effect::CancelActivity { activity_id, reason } => {
-                    self.request_cancel(run, *activity_id, reason).await?;
-                }
                 Effect::IndexOpen => self.index_open(run).await?,
                 Effect::IndexClosed => self.index_closed(run).await?,
-                Effect::SendTask { .. } | Effect::SendTimer { .. } | Effect::SendWake { .. } => {}
+                Effect::SendTask { .. }
+                | Effect::SendTimer { .. }
+                | Effect::SendWake { .. }
+                | Effect::CancelActivity { .. } => {}
             }
         }
         Ok(())
@@ -135,11 +148,12 @@ impl Dispatcher {
         }
     }
 
+    /// One queue that fails does not hold up the others.
     async fn send(&self, plan: Plan) -> Result<(), DispatchError> {
+        let mut failed = None;
         for (queue, messages) in plan.messages {
             let (messages, tasks): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
             let answers = self.ports.queues.send(&queue, messages).await;
-            let mut failed = None;
             for (answer, task) in answers.into_iter().zip(tasks) {
                 match (answer, task) {
                     (Ok(()), _) => {}
@@ -149,15 +163,12 @@ impl Dispatcher {
                     (Err(error), _) => failed = Some(error),
                 }
             }
-            if let Some(error) = failed {
-                return Err(error.into());
-            }
         }
         let puts = plan.later.into_iter().map(|(key, entry)| async move {
             self.ports.store.put(&key, entry.encode().into(), Condition::Always).await
         });
         try_join_all(puts).await?;
-        Ok(())
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// A task that no queue will ever take fails its activity; the others are not held up.

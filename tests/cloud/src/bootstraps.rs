@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
 
 use crate::Foreign;
 use crate::emulator::root;
@@ -31,15 +32,31 @@ impl Functions {
         ]
     }
 
-    /// Writes the zips into a folder.
-    pub(crate) fn zip(self, foreign: &Foreign, folder: &Path) {
+    /// The folder with the zips, which are made again when a binary is newer.
+    pub(crate) fn zips(self, foreign: &Foreign) -> PathBuf {
+        // Stacks of one test binary are deployed side by side; one of them makes the zips. Another test binary may do so
+        // too: the same ones, and each appears whole.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = profile().join("function-zips").join(format!("{self:?}"));
+        std::fs::create_dir_all(&folder).expect("a folder for the zips");
         for (name, binary) in self.binaries() {
-            let stripped = folder.join(name);
-            strip(&binary, &stripped);
-            foreign.zip(&stripped, &folder.join(format!("{name}.zip")));
-            let _ = std::fs::remove_file(stripped);
+            let package = folder.join(format!("{name}.zip"));
+            if modified(&package) <= modified(&binary) {
+                let work = tempfile::tempdir_in(&folder).expect("a folder to work in");
+                let (stripped, whole) = (work.path().join("bootstrap"), work.path().join("whole.zip"));
+                strip(&binary, &stripped);
+                foreign.zip(&stripped, &whole);
+                std::fs::rename(whole, package).expect("the zip appears");
+            }
         }
+        folder
     }
+}
+
+/// `None`, which is before everything, if there is no such file.
+fn modified(file: &Path) -> Option<SystemTime> {
+    std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// A binary of `millrace-functions`, built at the first need.

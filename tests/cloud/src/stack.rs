@@ -42,10 +42,9 @@ impl Stack {
     pub fn deploy(functions: Functions, parameters: &[(&str, &str)]) -> Option<Self> {
         let emulator = Emulator::get()?;
         let (name, foreign) = (unique("t"), Foreign::start(emulator));
-        let code = tempfile::tempdir().expect("a folder for the zips");
-        functions.zip(&foreign, code.path());
+        let code = functions.zips(&foreign);
         let mut deploy = deploy_script(emulator, &name);
-        deploy.arg("--code").arg(code.path());
+        deploy.arg("--code").arg(code);
         let few = [("OrchestratorConcurrency", "2"), ("CpuWorkerConcurrency", "3")];
         let is_given = |name: &str| parameters.iter().any(|(given, _)| *given == name);
         for (key, value) in few.iter().filter(|(name, _)| !is_given(name)).chain(parameters) {

@@ -98,6 +98,28 @@ impl Chaos {
         fleet.into_iter().for_each(Process::kill);
     }
 
+    /// What was to go wrong did.
+    fn check_faults(&self) {
+        let log = self.stack.foreign.log(&format!("/aws/lambda/{}", self.stack.function("orchestrator")));
+        let said = |text: &str| log.iter().filter(|line| line.contains(text)).count();
+        let given_up = said("turns have not ended within the function's time");
+        let repaired = said("effects are dispatched again");
+        let histories: Vec<_> = self.specs.iter().filter_map(|spec| self.stack.history(&spec.name)).collect();
+        let failed = |text: &str| {
+            let events = histories.iter().flat_map(|history| history.of("ActivityAttemptFailed"));
+            events.filter(|event| event.to_string().contains(text)).count()
+        };
+        let faults = json!({
+            "functions_killed": self.kills, "turns_given_up": given_up, "turns_repaired": repaired,
+            "out_of_time": failed("OutOfTime"), "panics": failed("Panic"), "retryable": failed("Flaky"),
+            "blocked": histories.iter().map(|history| history.of("RunBlocked").len()).sum::<usize>(),
+        });
+        println!("faults: {faults}");
+        assert!(failed("OutOfTime") >= 1 && failed("Panic") >= 1, "{faults}");
+        let can_kill = cfg!(target_os = "linux") && std::env::var_os("MILLRACE_TEST_ENDPOINT").is_none();
+        assert!(self.kills >= 1 || !can_kill, "{faults}");
+    }
+
     fn outlines(&self) -> String {
         let outline = |spec: &ChaosSpec| {
             let outline = self.stack.history(&spec.name).map(|history| history.outline());
@@ -156,6 +178,7 @@ fn everything_ends_well_whatever_is_killed_hangs_or_comes_twice() {
     chaos.stack.comes_to_rest(120);
     chaos.stack.assert_no_dead_letters();
     println!("all queues empty after {:.1} s", watch.elapsed().as_secs_f64());
+    chaos.check_faults();
 }
 
 fn check(spec: &ChaosSpec, history: &History) {

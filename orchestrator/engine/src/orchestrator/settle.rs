@@ -11,6 +11,9 @@ use super::{Orchestrator, Received};
 use crate::dispatch::DispatchError;
 use crate::ports::{OutMessage, QueueName, Receipt};
 
+/// Between two tries of a turn that fails. A thousand of them are a week.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
 impl Orchestrator {
     /// Repairs, sends again, rejects, gives back and deletes, as the verdicts say. Returns the messages that are to be
     /// decided again.
@@ -29,7 +32,7 @@ impl Orchestrator {
                 Verdict::Again => again.push(received.clone()),
                 Verdict::Wait => {
                     let pause = wait_for_run(received.incoming.receive_count);
-                    self.give_back(std::slice::from_ref(received), pause).await;
+                    self.give_back(std::slice::from_ref(received), |_| pause).await;
                 }
                 Verdict::Rejected(reason) => self.reject(id, received, reason).await?,
                 Verdict::Elsewhere(run_id) => {
@@ -134,9 +137,10 @@ impl Orchestrator {
     }
 
     /// Makes messages visible again after `pause`. If that fails, they come when their visibility lapses.
-    pub(super) async fn give_back(&self, batch: &[Received], pause: Duration) {
+    pub(super) async fn give_back(&self, batch: &[Received], pause: impl Fn(&Received) -> Duration) {
         self.counters.given_back.add(batch.len());
         for received in batch {
+            let pause = pause(received);
             let answer =
                 self.ports.queues.change_visibility(&received.queue, &received.delivery.receipt, pause).await;
             if let Err(error) = answer {
@@ -161,7 +165,7 @@ impl Orchestrator {
             self.acknowledge(id, &sent).await;
             stay.extend(failed.into_iter().map(|(received, _)| received.clone()));
         }
-        self.give_back(&stay, pause).await;
+        self.give_back(&stay, |_| pause).await;
     }
 
     /// Acknowledges. A message that stays, for whatever reason, comes again and is found absorbed.
@@ -202,4 +206,11 @@ fn report_of(message: &Message) -> Option<Report> {
         Message::Wake { wake } => Some(Report::Wake { wake: *wake }),
         _ => None,
     }
+}
+
+/// A pause that doubles with each receive. A queue lets a message be received 1,000 times: by two seconds each that is half
+/// an hour of a store that is down, or of a permission that is missing; so it is a week.
+pub(super) fn longer(first: Duration, receive_count: u32) -> Duration {
+    let doubled = first.saturating_mul(1 << receive_count.saturating_sub(1).min(10));
+    doubled.min(LONGEST_PAUSE).max(first)
 }

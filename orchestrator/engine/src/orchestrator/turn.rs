@@ -6,6 +6,7 @@ use millrace_core::decide::{Decision, Live, Turn};
 use millrace_core::{Identity, Incoming, Verdict, WorkflowId, decide};
 
 use super::commit::Committed;
+use super::settle::longer;
 use super::settle::run_of;
 use super::{Orchestrator, Received};
 use crate::cache::Cached;
@@ -159,12 +160,12 @@ impl Orchestrator {
         self.counters.turns_failed.add(1);
         let (run_id, messages) = (run_of(batch), batch.len());
         tracing::warn!(workflow_id = %id, run_id, %error, messages, "the turn failed; its messages come again");
-        // A history that cannot be read will not get better within a second; nor will a store that is down.
-        let pause = match error {
+        // A history that cannot be read will not get better within a second.
+        let first = match error {
             TurnError::Load(LoadError::Corrupt(_) | LoadError::Newer { .. }) => Duration::from_secs(60),
             _ => Duration::from_secs(2),
         };
-        self.give_back(batch, pause).await;
+        self.give_back(batch, |received| longer(first, received.delivery.receive_count)).await;
     }
 }
 

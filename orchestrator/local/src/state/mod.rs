@@ -263,8 +263,10 @@ fn check(name: &QueueName, message: &OutMessage) -> Result<(), QueueError> {
         return Err(invalid(name, "a message can be delayed for 15 minutes at most".into()));
     }
     if message.body.len() > LONGEST_BODY_BYTES {
-        let reason =
-            format!("the body has {} bytes, at most {LONGEST_BODY_BYTES} are allowed", message.body.len());
+        let reason = format!(
+            "the body has {} bytes, at most {LONGEST_BODY_BYTES} are allowed; put large data elsewhere and send its address",
+            message.body.len()
+        );
         return Err(invalid(name, reason));
     }
     Ok(())

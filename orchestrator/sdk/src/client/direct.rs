@@ -161,8 +161,9 @@ impl Direct {
             Err(error) => return Err(error.into()),
         };
         let (run, run_id) = (head.header.restore(&events), head.header.run_id);
-        if run.absorbed_request(request_id) == Some(run_id) {
-            return Ok(Some(Sent { request_id: request_id.clone(), run_id: Some(run_id) }));
+        // The same start, sent again: perhaps an earlier run absorbed it.
+        if let absorbed @ Some(_) = run.absorbed_request(request_id) {
+            return Ok(Some(Sent { request_id: request_id.clone(), run_id: absorbed }));
         }
         if !run.status.is_open() {
             return Ok(None);

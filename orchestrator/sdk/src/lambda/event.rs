@@ -6,11 +6,14 @@ use millrace_engine::ports::{Delivery, QueueName, Receipt};
 
 use crate::deployment::{Deployment, Error};
 
+/// How much of bodies one invocation takes on, beyond a single one: several large ones at once would not fit.
+const MOST_HELD: usize = 16 << 20;
+
 /// The messages of one invocation, all from one queue.
 pub(super) struct Batch {
     pub(super) queue: QueueName,
     pub(super) messages: Vec<Delivery>,
-    /// Ids of messages whose body could not be fetched now.
+    /// Ids of messages whose body could not be fetched now, or is one too many.
     pub(super) unread: Vec<String>,
 }
 
@@ -20,11 +23,13 @@ impl Batch {
         let arn = event.records.first().and_then(|record| record.event_source_arn.clone());
         let arn = arn.ok_or("the invocation carries no message of a queue: this function is called by SQS event source mappings")?;
         let queue = queue(&arn, &deployment.settings.queue_prefix)?;
-        let (mut messages, mut unread) = (Vec::new(), Vec::new());
+        let (mut messages, mut unread, mut held) = (Vec::new(), Vec::new(), 0);
         for record in event.records {
             let mut message = delivery(record)?;
             match deployment.aws.resolve(&queue, message.body).await {
+                Ok(body) if held > 0 && held + body.len() > MOST_HELD => unread.push(message.message_id),
                 Ok(body) => {
+                    held += body.len();
                     message.body = body;
                     messages.push(message);
                 }

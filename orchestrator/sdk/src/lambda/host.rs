@@ -12,6 +12,9 @@ use crate::deployment::Error;
 /// Threads for attempts that run side by side, and for what they hand to `spawn_blocking` themselves.
 const BLOCKING_THREADS: usize = 256;
 
+/// From when on finished messages of a batch that is still at work are deleted early, and how often.
+pub(super) const EARLY: Duration = Duration::from_secs(1);
+
 /// Runs the function until its environment is taken away. Two threads: user code that never yields, in a turn or in an
 /// activity, must not keep the deadline from being seen.
 pub(crate) fn run(work: impl Future<Output = Result<(), Error>>) -> ExitCode {

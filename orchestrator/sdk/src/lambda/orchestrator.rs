@@ -13,13 +13,11 @@ use millrace_engine::ports::QueueName;
 
 use super::acknowledgements::Acknowledgements;
 use super::event::{Batch, answer};
-use super::host::{pause, run};
+use super::host::{EARLY, pause, run};
 use super::metrics::Metrics;
 use crate::App;
 use crate::deployment::{Deployment, Error};
 
-/// From when on finished messages of a batch that is still at work are deleted early, and how often.
-const EARLY: Duration = Duration::from_secs(1);
 /// What is left of the function's time when its work is given up.
 const MARGIN: Duration = Duration::from_secs(2);
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use futures::FutureExt;
+use futures::future::{Either, select};
 use lambda_runtime::{LambdaEvent, service_fn};
 use millrace_core::{TaskQueue, Timestamp};
 use millrace_engine::ports::QueueName;
@@ -13,7 +14,7 @@ use millrace_engine::{Stop, Worker, WorkerConfig};
 
 use super::acknowledgements::Acknowledgements;
 use super::event::{Batch, answer};
-use super::host::run;
+use super::host::{EARLY, pause, run};
 use crate::App;
 use crate::deployment::{Deployment, Error, variable};
 
@@ -53,7 +54,13 @@ impl Host {
         let Batch { queue, messages, unread } = Batch::read(event.payload, &self.deployment).await?;
         self.acknowledgements.begin(&queue, &messages);
         let never: Stop = futures::future::pending().boxed().shared();
-        self.worker.handle(messages, until, never).await;
+        let mut working = Box::pin(self.worker.handle(messages, until, never));
+        let clock = self.deployment.ports.clock.as_ref();
+        // A finished task whose visibility was shortened would come again while its neighbors run.
+        while let Either::Right(((), unfinished)) = select(working, Box::pin(pause(clock, EARLY))).await {
+            self.acknowledgements.delete_early().await;
+            working = unfinished;
+        }
         let mut come_again = self.acknowledgements.open();
         come_again.extend(unread);
         Ok(answer(come_again))
