@@ -113,7 +113,7 @@ impl ChaosSpec {
             return Ok(());
         }
         // The lease has the progress before anybody is told to kill.
-        for _ in 0..20 {
+        for _ in 0..40 {
             pause(Duration::from_millis(100)).await;
             ctx.heartbeat(&progress)?;
         }
@@ -270,7 +270,7 @@ pub async fn panics(spec: ChaosSpec) -> Result<String, ActivityError> {
 }
 
 /// Counts, and beats with what it has counted. One that follows another goes on where that was.
-#[activity(task_queue = "gpu", start_to_close = "5m", heartbeat = "6s")]
+#[activity(task_queue = "gpu", start_to_close = "5m", heartbeat = "9s")]
 pub async fn train(ctx: ActivityContext, spec: ChaosSpec, steps: u32) -> Result<u32, ActivityError> {
     let begin: u32 = ctx.progress().unwrap_or(0);
     spec.memory.note(&format!("{}-trained", spec.name), &format!("attempt {} from {begin}", ctx.attempt))?;
