@@ -1,4 +1,4 @@
-//! Dependencies point one way: core ← format ← engine ← local, conformance ← sdk ← everything else.
+//! Dependencies point one way: core ← format ← engine ← aws, local, conformance ← sdk ← everything else.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -17,7 +17,14 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("millrace-macros", &[]),
     (
         "millrace",
-        &["millrace-core", "millrace-format", "millrace-engine", "millrace-local", "millrace-macros"],
+        &[
+            "millrace-core",
+            "millrace-format",
+            "millrace-engine",
+            "millrace-local",
+            "millrace-aws",
+            "millrace-macros",
+        ],
     ),
 ];
 
