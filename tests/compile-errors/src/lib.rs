@@ -1,0 +1,1 @@
+//! Its tests are the crate: see `tests/`.
