@@ -27,10 +27,15 @@ Grant = tuple[str, str]
 
 # ------------------------------------------------------------------------------------------------------- what is right
 
-RECEIVE = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueUrl"]
+URL = ["sqs:GetQueueUrl"]
+RECEIVE = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"]
 MAPPED = [*RECEIVE, "sqs:GetQueueAttributes"]
 """An event source mapping asks for the attributes, too."""
-SEND = ["sqs:SendMessage", "sqs:GetQueueUrl"]
+SEND = ["sqs:SendMessage"]
+PREFIX = {"Fn::If": ["HasPrefix", {"Ref": "QueuePrefix"}, {"Ref": "AWS::StackName"}]}
+ANY_QUEUE = json.dumps({"Fn::Sub": ["arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:${Prefix}-*", {"Prefix": PREFIX}]},
+                       sort_keys=True)
+"""Every queue of the deployment, those that are missing included."""
 LOG = ["logs:CreateLogStream", "logs:PutLogEvents"]
 GROUP = ("arn:${AWS::Partition}:autoscaling:${AWS::Region}:${AWS::AccountId}:autoScalingGroup:*"
          ":autoScalingGroupName/${AWS::StackName}")
@@ -62,19 +67,20 @@ GRANTS: dict[str, dict[str, set[Grant]]] = {
             (LOG, ["OrchestratorLogs.Arn"]),
             (MAPPED, queues("Inbox", "Events")),
             (SEND, queues("Inbox", "Events", "TaskCpu", "TaskGpu", "InboxDead", "EventsDead")),
+            (URL, [ANY_QUEUE]),
             (["s3:GetObject", "s3:PutObject"], keys("*")),
             (["s3:DeleteObject"], keys("index/*", "message/*", "timer/*")),
             LIST, EXPRESS,
         ),
         "CpuWorkerRole": WORKER_BUCKET | grants(
             (LOG, ["CpuWorkerLogs.Arn"]),
-            (MAPPED, queues("TaskCpu")),
-            (SEND, queues("Events", "TaskCpu", "TaskCpuDead")),
+            (MAPPED + URL, queues("TaskCpu")),
+            (SEND + URL, queues("Events", "TaskCpu", "TaskCpuDead")),
         ),
         "DeadLettersRole": grants(
             (LOG, ["DeadLettersLogs.Arn"]),
-            (RECEIVE, queues("TaskCpuDead", "TaskGpuDead")),
-            (SEND, queues("Events")),
+            (RECEIVE + URL, queues("TaskCpuDead", "TaskGpuDead")),
+            (SEND + URL, queues("Events")),
             (["s3:GetObject"], keys("message/*", "check")),
             (["s3:PutObject"], keys("message/*")),
             LIST, EXPRESS,
@@ -82,25 +88,26 @@ GRANTS: dict[str, dict[str, set[Grant]]] = {
         "TimerTickRole": grants(
             (LOG, ["TimerTickLogs.Arn"]),
             (SEND, queues("Events", "TaskCpu", "TaskGpu")),
+            (URL, [ANY_QUEUE]),
             (["s3:GetObject"], keys("timer/*", "index/*", "workflow/*", "message/*", "swept", "check")),
             (["s3:PutObject"], keys("index/*", "message/*", "swept", "workflow/??/*/*/activity/*")),
             (["s3:DeleteObject"], keys("timer/*", "index/*")),
             LIST, EXPRESS,
         ),
         "WorkerBucketPolicy": WORKER_BUCKET,
-        "StarterPolicy": grants((SEND, queues("Inbox")), (["s3:PutObject"], keys("inbox-payload/*"))),
+        "StarterPolicy": grants((SEND + URL, queues("Inbox")), (["s3:PutObject"], keys("inbox-payload/*"))),
         "ReaderPolicy": grants((["s3:GetObject"], keys("*")), LIST, EXPRESS),
     },
     FLEET: {
         "WorkerRole": WORKER_BUCKET | grants(
-            (RECEIVE, ["import TaskGpuArn"]),
-            (SEND, ["import EventsArn", "import TaskGpuArn", "import TaskGpuDeadArn"]),
+            (RECEIVE + URL, ["import TaskGpuArn"]),
+            (SEND + URL, ["import EventsArn", "import TaskGpuArn", "import TaskGpuDeadArn"]),
             (["s3:GetObject"], ["arn:${AWS::Partition}:s3:::${CodeBucket}/${CodePrefix}/gpu-worker"]),
             (["autoscaling:TerminateInstanceInAutoScalingGroup"], [GROUP]),
         ),
         "ScalerRole": grants(
             (LOG, ["ScalerLogs.Arn"]),
-            (["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], ["import TaskGpuArn"]),
+            (["sqs:GetQueueAttributes", *URL], ["import TaskGpuArn"]),
             (["autoscaling:DescribeAutoScalingGroups"], ["*"]),
             (["autoscaling:SetDesiredCapacity"], [GROUP]),
         ),
@@ -111,6 +118,7 @@ WILDCARDS: list[tuple[str, str, str]] = [
     # action, pattern of the resource, reason
     (r"s3:(Get|Put|Delete)Object", r"\$\{Bucket\.Arn\}/\$\{(Namespace|ActivityPrefix)\}/.*",
      "keys of one namespace; objects have names that nobody knows beforehand"),
+    (r"sqs:GetQueueUrl", re.escape(ANY_QUEUE), "a missing queue is told from a denied one only to who may ask for it"),
     (r"autoscaling:DescribeAutoScalingGroups", r"\*", "AWS knows no resource for this action"),
     (r"autoscaling:(SetDesiredCapacity|TerminateInstanceInAutoScalingGroup)", re.escape(GROUP),
      "the id in a group's ARN is known only once it exists; the name behind it is exact"),
@@ -126,6 +134,13 @@ ENVIRONMENT = {"MILLRACE_BUCKET", "MILLRACE_QUEUE_PREFIX", "MILLRACE_NAMESPACE",
 MAPPINGS = {("Inbox", "Orchestrator"), ("Events", "Orchestrator"), ("TaskCpu", "CpuWorker")}
 EXPIRING = {"${Namespace}/message/", "${Namespace}/inbox-payload/"}
 """The only keys that may expire by age: a run may be open for a year."""
+EXPIRY = {
+    "Effect": "Allow", "Principal": {"Service": "lifecycle.s3.amazonaws.com"}, "Action": "s3express:CreateSession",
+    "Resource": {"Fn::GetAtt": ["ExpressBucket", "Arn"]},
+    "Condition": {"StringEquals": {"s3express:SessionMode": "ReadWrite"},
+                  "StringEqualsIfExists": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+}
+"""What the rules of a directory bucket need; those of an ordinary one need nothing."""
 LONGEST_REFERENCE_DAYS = 28
 """A message's 14 days, twice: once more after a redrive."""
 
@@ -348,7 +363,10 @@ def check_bucket(problems: Problems, main: Template) -> None:
     problems.unless(len(policies) == 2, "a bucket has no policy")
     for name, policy in policies.items():
         found = list(statements(policy["PolicyDocument"]))
-        problems.unless(all(s["Effect"] == "Deny" for s in found), f"{name}: opens the bucket to somebody")
+        opened = [{key: value for key, value in s.items() if key != "Sid"} for s in found if s["Effect"] != "Deny"]
+        expires = "Express" in name
+        problems.unless(all(expires and s == EXPIRY for s in opened), f"{name}: opens the bucket to somebody")
+        problems.unless(opened or not expires, f"{name}: S3 may not expire anything in the bucket")
         problems.unless(any(is_tls_only(s) for s in found), f"{name}: the bucket can be used without TLS")
     guard = [s for s in statements(policies.get("BucketPolicy", {"PolicyDocument": []})["PolicyDocument"]) if s["Action"] == "s3:PutObject"]
     wanted = {"Null": {"s3:if-none-match": "true", "s3:if-match": "true"}}
@@ -433,6 +451,10 @@ MUTATIONS: list[tuple[str, Callable[[dict[str, Template]], Any]]] = [
      lambda t: statement(t, "OrchestratorRole", "queues", 0)["Action"].append("sqs:PurgeQueue")),
     ("s3:DeleteObject on ${Bucket.Arn}/${Namespace}/* is not needed",
      lambda t: statement(t, "OrchestratorRole", "bucket", 0)["Action"].append("s3:DeleteObject")),
+    ("OrchestratorRole: sqs:GetQueueUrl on {",
+     lambda t: statement(t, "OrchestratorRole", "queues", 2).update(Resource={"Fn::GetAtt": ["Inbox", "Arn"]})),
+    ("TimerTickRole: wildcard resource {",
+     lambda t: statement(t, "TimerTickRole", "queues", 1).update(Action=["sqs:GetQueueUrl", "sqs:SendMessage"])),
     ("sqs:SendMessage on Events.Arn is missing",
      lambda t: statement(t, "DeadLettersRole", "queues", 1).update(Action=["sqs:GetQueueUrl"])),
     ("may list more than its prefixes", lambda t: drop(statement(t, "TimerTickRole", "bucket", -1), "Condition")),
@@ -464,6 +486,9 @@ MUTATIONS: list[tuple[str, Callable[[dict[str, Template]], Any]]] = [
     ("may remove what is still needed", lambda t: properties(t, "Bucket")["LifecycleConfiguration"]["Rules"].append(
         {"Id": "old-runs", "Status": "Enabled", "Prefix": {"Fn::Sub": "${Namespace}/workflow/"}, "ExpirationInDays": 365})),
     ("overwritten without a condition", lambda t: properties(t, "BucketPolicy")["PolicyDocument"]["Statement"].pop()),
+    ("ExpressBucketPolicy: opens the bucket", lambda t: properties(t, "ExpressBucketPolicy")["PolicyDocument"]["Statement"][1].update(
+        Principal="*")),
+    ("may not expire anything", lambda t: properties(t, "ExpressBucketPolicy")["PolicyDocument"]["Statement"].pop()),
     ("one failed message", lambda t: drop(properties(t, "EventsMapping"), "FunctionResponseTypes")),
     ("no maximum concurrency", lambda t: drop(properties(t, "TaskCpuMapping"), "ScalingConfig")),
     ("less than six timeouts", lambda t: properties(t, "Orchestrator").update(Timeout=60)),

@@ -42,7 +42,7 @@
 //! | timeout, cut connection, 5xx | `Unknown` for a write, else `Unavailable` | `Unavailable` |
 //! | SlowDown, throttling | `Unavailable`, but `Unknown` if an earlier attempt of the same write got no clear answer | `Unavailable` |
 //! | no or lapsed credentials, access denied, wrong region | the same, naming action and resource: a broken policy loses nothing | `Unavailable`, likewise |
-//! | no such bucket, no such queue | `Invalid` | `Invalid` |
+//! | no such bucket, no such queue | `Invalid` | `Invalid`; `Unavailable` if SQS does not say whether it is missing or denied |
 //! | a request that can never work | `Invalid` | `Invalid`, for that message alone |
 //! | a receipt that has lapsed | | deleting: success; changing the visibility: `ReceiptVoid` |
 //!

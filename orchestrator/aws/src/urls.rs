@@ -28,6 +28,10 @@ const HOPELESS: &[&str] = &[
     "ValidationException",
 ];
 
+/// What SQS adds when it does not say whether the queue is missing or the caller may not ask for it. Who may ask is told
+/// plainly "does not exist". A missing queue fails activities for good, a permission that is late must not.
+const OR_DENIED: &str = "do not have access";
+
 /// Finds the URL of each queue once.
 #[derive(Debug)]
 pub(crate) struct Urls {
@@ -83,13 +87,20 @@ impl Urls {
     /// What a refused call means, with what was tried and what would help.
     pub(crate) fn refused(&self, action: &str, queue: &QueueName, fault: &Fault) -> QueueError {
         let name = self.name(queue);
-        if is_missing(fault) {
+        let is_missing = is_missing(fault);
+        if is_missing {
             // One that is created later, perhaps in its place, is to be found.
             self.lock().remove(queue);
+        }
+        if is_missing && !fault.text.contains(OR_DENIED) {
             let reason = format!("there is no such queue: {name} in {}", self.region);
             return QueueError::Invalid { queue: queue.to_string(), reason };
         }
-        let hint = if fault.is_denied() { format!("; allow {action} on {name}") } else { String::new() };
+        let hint = match (is_missing, fault.is_denied()) {
+            (true, _) => format!("; create it in {}, or allow {action} on {name}", self.region),
+            (false, true) => format!("; allow {action} on {name}"),
+            (false, false) => String::new(),
+        };
         let reason = match fault.kind {
             Kind::Credentials => fault.text.clone(),
             Kind::NoAnswer | Kind::Refused => format!("{action} on {name}: {}{hint}", fault.text),
@@ -106,7 +117,8 @@ impl Urls {
     }
 }
 
-/// SQS has an old and a new name for most codes: `AWS.SimpleQueueService.NonExistentQueue`, `QueueDoesNotExist`.
+/// Whether the queue is missing, perhaps only for this caller. SQS has an old and a new name for most codes:
+/// `AWS.SimpleQueueService.NonExistentQueue`, `QueueDoesNotExist`.
 pub(crate) fn is_missing(fault: &Fault) -> bool {
     fault.code.ends_with("NonExistentQueue") || fault.code.ends_with("QueueDoesNotExist")
 }

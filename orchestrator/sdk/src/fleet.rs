@@ -14,6 +14,7 @@
 //! | `MILLRACE_TASK_QUEUE` | the queue it serves; `gpu` if none |
 //! | `MILLRACE_SLOTS` | how many attempts run at a time; 1 |
 //! | `MILLRACE_GRACE_S` | how long attempts may take to end when it is asked to stop; 90 |
+//! | `MILLRACE_MOST_VANISHED` | so many machines may be lost with one attempt of a leased activity before it fails; 20 |
 //! | `MILLRACE_AUTO_SCALING_GROUP` | the group its machine belongs to, if it does |
 //! | `MILLRACE_IDLE_MINUTES` | after so long without work it ends its machine; 10. Only with a group |
 //!
@@ -41,6 +42,9 @@ use crate::lambda::run;
 
 /// How often the machine is asked whether it is being taken away: the notice comes two minutes ahead.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// More than a worker's usual limit: a machine that is lost without notice says little about the task it ran. One that is
+/// taken away with notice gives its work back and does not count.
+const MOST_VANISHED: u32 = 20;
 /// How long to wait before working on, when the machine could not be ended.
 const STAY: Duration = Duration::from_secs(60);
 
@@ -87,6 +91,7 @@ fn config(deployment: &Deployment, queue: TaskQueue, in_group: bool) -> Result<W
         namespace: deployment.settings.namespace.clone(),
         slots,
         grace: Duration::from_secs(number("MILLRACE_GRACE_S")?.unwrap_or(90)),
+        most_vanished: number("MILLRACE_MOST_VANISHED")?.unwrap_or(MOST_VANISHED),
         leave_when_idle: in_group.then_some(idle),
         ..WorkerConfig::new(queue)
     })

@@ -26,7 +26,7 @@ impl Stage {
     }
 
     async fn keys(&self, prefix: &str) -> Vec<String> {
-        self.aws.store.list(prefix, None, 10).await.unwrap()
+        self.aws.store.list(prefix, None, None, 10).await.unwrap()
     }
 }
 

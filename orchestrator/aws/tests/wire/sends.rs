@@ -126,9 +126,9 @@ async fn a_denied_send_names_action_and_queue() {
 #[tokio::test]
 async fn a_missing_queue_is_named_by_either_code() {
     let header = "x-amzn-query-error: AWS.SimpleQueueService.NonExistentQueue;Sender\r\n";
-    let body = r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"gone"}"#;
+    let body = no_queue("The specified queue does not exist.");
     for headers in ["", header] {
-        let answer = Answer::Reply { status: 400, headers: headers.into(), body: body.into() };
+        let answer = Answer::Reply { status: 400, headers: headers.into(), body: body.clone() };
         // At the send: the URL was known, and the queue is deleted.
         let server = queue(move |_, _| answer.clone());
         let aws = server.aws().await;
@@ -140,6 +140,29 @@ async fn a_missing_queue_is_named_by_either_code() {
         let urls = server.asked().iter().filter(|request| request.is("GetQueueUrl")).count();
         assert_eq!(urls, 2, "the URL is forgotten with the queue");
     }
+}
+
+fn no_queue(message: &str) -> String {
+    json!({"__type": "com.amazonaws.sqs#QueueDoesNotExist", "message": message}).to_string()
+}
+
+#[tokio::test]
+async fn a_queue_that_may_be_there_but_denied_loses_nothing() {
+    let said = "The specified queue does not exist or you do not have access to it.";
+    // The permission arrives after the first request.
+    let server = Server::new(move |n, request| match n {
+        0 => reply(400, &no_queue(said)),
+        _ if request.is("GetQueueUrl") => url(),
+        _ => batch(request, |_| None),
+    });
+    let queues = server.aws().await.queues;
+    let send = async || queues.send(&QueueName::events(), vec![OutMessage::now("1".into()); 2]).await;
+    let reason = format!(
+        "sqs:GetQueueUrl on mill-events: QueueDoesNotExist (400): {said}; create it in us-east-1, or allow \
+         sqs:GetQueueUrl on mill-events"
+    );
+    assert_eq!(send().await, [unavailable(&reason), unavailable(&reason)]);
+    assert_eq!(send().await, [Ok(()), Ok(())]);
 }
 
 #[tokio::test]
