@@ -197,14 +197,20 @@ impl ObjectStore for Objects {
         }
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
         if limit == 0 {
             return Ok(Vec::new());
         }
         if self.is_directory() {
-            self.list_unordered(prefix, after, limit).await
+            self.list_unordered(prefix, after, before, limit).await
         } else {
-            self.list_ordered(prefix, after, limit).await
+            self.list_ordered(prefix, after, before, limit).await
         }
     }
 }

@@ -182,8 +182,14 @@ impl ObjectStore for Faulty {
         self.call(store_unavailable(), self.store.delete(key)).await
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
-        self.call(store_unavailable(), self.store.list(prefix, after, limit)).await
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        self.call(store_unavailable(), self.store.list(prefix, after, before, limit)).await
     }
 }
 

@@ -43,7 +43,13 @@ impl ObjectStore for LostReply {
         self.store.delete(key).await
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
-        self.store.list(prefix, after, limit).await
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        self.store.list(prefix, after, before, limit).await
     }
 }

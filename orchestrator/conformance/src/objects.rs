@@ -112,25 +112,36 @@ impl Suite {
         assert_eq!(read.body, nonce, "the writer finds its own nonce");
     }
 
-    /// Listing finds every key under a prefix exactly once, page by page, and no other key.
+    /// Listing finds every key of a range exactly once, page by page, in inner folders too, and no other key.
     pub async fn lists_by_prefix_in_pages(&self) {
-        let names: BTreeSet<String> = (0..25).map(|n| self.key(&format!("list/{n:02}"))).collect();
+        let in_folder = |n| self.key(&format!("list/{}/{n:02}", n / 8));
+        let names: BTreeSet<String> = (0..25).map(in_folder).chain([self.key("list/1-direct")]).collect();
         for key in names.iter().chain(&[self.key("list-no"), self.key("list0")]) {
             let put = self.ports.store.put(key, Bytes::new(), Condition::Always).await;
             put.expect("put works");
         }
         let prefix = self.key("list/");
-        let (mut found, mut after) = (BTreeSet::new(), None);
-        loop {
-            let page = self.ports.store.list(&prefix, after.as_deref(), 10).await.expect("list works");
-            assert!(page.len() <= 10, "a page has at most `limit` keys");
-            let Some(greatest) = page.iter().max() else { break };
-            after = Some(greatest.clone());
-            for key in page {
-                assert!(found.insert(key.clone()), "`{key}` is listed once");
+        let ends =
+            ["list/", "list/1-direct", "list/1-x", "list/1/", "list/1/12", "list/2/", "list/3/24", "list0"];
+        for end in [None].into_iter().chain(ends.map(|end| Some(self.key(end)))) {
+            let mut found = BTreeSet::new();
+            loop {
+                let after = found.last().cloned();
+                let list = self.ports.store.list(&prefix, after.as_deref(), end.as_deref(), 10);
+                let page = list.await.expect("list works");
+                assert!(page.len() <= 10, "a page has at most `limit` keys");
+                let is_last = page.len() < 10;
+                for key in page {
+                    assert!(found.insert(key.clone()), "`{key}` is listed once");
+                }
+                if is_last {
+                    break;
+                }
             }
+            let in_range = |key: &&String| end.as_ref().is_none_or(|end| *key < end);
+            let expected: BTreeSet<String> = names.iter().filter(in_range).cloned().collect();
+            assert_eq!(found, expected, "all keys under the prefix before {end:?}, and only they");
         }
-        assert_eq!(found, names, "all keys under the prefix, and only they");
     }
 
     /// Deleting is idempotent, and afterwards the key is absent.

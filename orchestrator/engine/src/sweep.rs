@@ -151,7 +151,7 @@ impl Sweeper {
         let prefix = self.reader.keys.index(true, shard);
         let mut after: Option<String> = None;
         loop {
-            let page = self.ports.store.list(&prefix, after.as_deref(), PAGE).await?;
+            let page = self.ports.store.list(&prefix, after.as_deref(), None, PAGE).await?;
             let looks = page.iter().map(|key| async move { (key, self.look(key, interval).await) });
             // Collected first: a future that borrows the page's keys in a closure could not move between threads.
             let looks: Vec<_> = looks.collect();

@@ -21,6 +21,11 @@ use crate::ports::{Delivery, Ports, QueueName};
 /// Begins the reason with which a task that is none is dead-lettered.
 pub(crate) const BAD_TASK: &str = "not a task: ";
 
+/// Code that was stopped ends at its next await. So long it may take to get there before it counts as running on.
+const TO_END: Duration = Duration::from_secs(1);
+/// How often it is looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// How a worker is set up.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
@@ -38,9 +43,10 @@ pub struct WorkerConfig {
     pub lease: Duration,
     /// The shortest time between two writes of a lease: heartbeats in between are summed up.
     pub beat_every: Duration,
-    /// How long attempts may take to end after the worker is asked to stop.
+    /// How long attempts, and the last receive, may take to end after the worker is asked to stop.
     pub grace: Duration,
-    /// No other process can hold a lease (the embedded engine), so one that this worker did not take is void.
+    /// There is no other process (the embedded engine): a lease that this worker did not take is void, and a receive
+    /// that is dropped takes nothing.
     pub only_process: bool,
     /// So many workers may vanish with one attempt of a leased activity; then it is reported as failed instead of killing
     /// another.
@@ -88,6 +94,8 @@ pub struct Worker {
     queue: QueueName,
     /// Tells this worker's leases from those of others.
     holder: String,
+    /// Every attempt's code holds a clone until it really ends.
+    code_runs: Arc<()>,
     config: WorkerConfig,
 }
 
@@ -98,6 +106,7 @@ impl Worker {
             reader: Reader::new(ports.store.clone(), Keys::new(config.namespace.clone())),
             queue: QueueName::task(&config.task_queue),
             holder: format!("{:032x}", ports.entropy.bits()),
+            code_runs: Arc::default(),
             ports,
             code,
             config,
@@ -106,8 +115,12 @@ impl Worker {
 
     /// Takes and runs tasks until `stop`, then lets the running attempts end within the grace, and gives the others
     /// back without costing them an attempt. Nothing is received any more once it has decided to leave as idle.
+    ///
+    /// The last receive is let run to its end within the grace, and what it brings is given back: SQS goes on answering
+    /// a long poll whose caller has gone, and such a task would be hidden for its visibility, with a receive counted.
     pub async fn run(&self, stop: Stop) -> Left {
         let mut stopping = stop.clone().fuse();
+        let mut grace = Fuse::terminated();
         let mut running = FuturesUnordered::new();
         let mut receiving = self.receive(self.config.slots).boxed().fuse();
         let mut stopped = false;
@@ -116,15 +129,17 @@ impl Worker {
             select_biased! {
                 () = stopping => {
                     stopped = true;
-                    receiving = Fuse::terminated();
+                    let last = if self.config.only_process { Duration::ZERO } else { self.config.grace };
+                    grace = self.ports.clock.sleep_until(self.ports.clock.now().plus(last)).fuse();
                 }
                 batch = receiving => {
                     running.extend(batch.into_iter().map(|task| self.task(task, stop.clone(), None)));
                     receiving = Fuse::terminated();
                 }
+                () = grace => receiving = Fuse::terminated(),
                 () = running.select_next_some() => {}
             }
-            if stopped && running.is_empty() {
+            if stopped && running.is_empty() && receiving.is_terminated() {
                 return Left::Stopped;
             }
             let now = self.ports.clock.now();
@@ -145,8 +160,21 @@ impl Worker {
     /// Runs tasks that were received elsewhere, by a function's event source. Each attempt is bounded by `until`, when the
     /// caller's own time ends; until then its messages are hidden anyway, so visibility is never extended, only shortened
     /// to what an attempt needs. Messages that are not deleted afterwards come again.
-    pub async fn handle(&self, batch: Vec<Delivery>, until: Timestamp, stop: Stop) {
+    ///
+    /// Returns how many attempts' code runs on: code that was stopped, but never awaits. Only the end of the process ends
+    /// it.
+    pub async fn handle(&self, batch: Vec<Delivery>, until: Timestamp, stop: Stop) -> usize {
         join_all(batch.into_iter().map(|task| self.task(task, stop.clone(), Some(until)))).await;
+        let clock = &self.ports.clock;
+        let late = clock.now().plus(TO_END);
+        while self.running_on() > 0 && clock.now() < late {
+            clock.sleep_until(clock.now().plus(LOOK_AGAIN)).await;
+        }
+        self.running_on()
+    }
+
+    fn running_on(&self) -> usize {
+        Arc::strong_count(&self.code_runs) - 1
     }
 
     /// Runs the tasks that are there, and those that come while they run, until there are none.

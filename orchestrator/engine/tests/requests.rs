@@ -276,8 +276,9 @@ impl millrace_engine::ports::ObjectStore for SlowKey {
         &self,
         prefix: &str,
         after: Option<&str>,
+        before: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, millrace_engine::ports::StoreError> {
-        self.0.list(prefix, after, limit).await
+        self.0.list(prefix, after, before, limit).await
     }
 }

@@ -54,7 +54,7 @@ fn steps(stage: &Stage) {
 
 fn open_entries(stage: &Stage) -> Vec<String> {
     let store = stage.memory.clone();
-    stage.block_on(async move { store.list("default/index/open/", None, 1_000).await }).unwrap()
+    stage.block_on(async move { store.list("default/index/open/", None, None, 1_000).await }).unwrap()
 }
 
 #[test]

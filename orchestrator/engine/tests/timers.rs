@@ -8,16 +8,19 @@
 
 mod stage;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_conformance::{Fault, Faults, Faulty, Injector};
-use millrace_engine::ports::{ObjectStore, QueueName};
+use millrace_core::{RunId, Timestamp, WorkflowId};
+use millrace_engine::ports::{Condition, Counting, ObjectStore, QueueName};
+use millrace_format::TimerEntry;
 use serde_json::json;
 use stage::{DAY, HOUR, MINUTE, SECOND, Stage, boom, keys, payload};
 
 fn timer_keys(stage: &Stage) -> Vec<String> {
     let store = stage.memory.clone();
-    stage.block_on(async move { store.list(&keys().timers(), None, 1_000).await }).unwrap()
+    stage.block_on(async move { store.list(&keys().timers(), None, None, 1_000).await }).unwrap()
 }
 
 /// Runs timers, and checks when they fired.
@@ -98,6 +101,45 @@ fn a_ticker_that_was_away_sends_what_is_overdue() {
     assert_eq!(timer_keys(&stage).len(), 1);
     stage.ticker("t");
     assert_eq!(stage.result("t", MINUTE), json!(1));
+}
+
+/// Puts a timer's key, as dispatch does.
+fn put_timer(stage: &Stage, name: &str, due: Timestamp) {
+    let body =
+        TimerEntry { v: 1, due, queue: "events".into(), message: payload(json!({"timer": name})) }.encode();
+    let key = keys().timer(due, &WorkflowId::new(name).unwrap(), RunId::from_random(1), "1");
+    let store = stage.memory.clone();
+    stage.block_on(async move { store.put(&key, body.into(), Condition::Always).await }).unwrap();
+}
+
+#[test]
+fn a_tick_lists_no_further_than_its_horizon_and_misses_nothing_that_is_overdue() {
+    let stage = Stage::new(9);
+    let start = stage.sim.clock().now();
+    stage.pass(40 * DAY);
+    let (counting, ports) = Counting::wrap(&stage.ports(&stage.sim.process("ticker")));
+    let ticker = Arc::new(millrace_engine::Ticker::new(ports, keys()));
+    let tick = || {
+        let (before, ticker) = (counting.counts(), ticker.clone());
+        let sent = stage.block_on(async move { ticker.tick().await }).unwrap();
+        let used = counting.counts() - before;
+        (sent, used.lists, used.gets, used.deletes)
+    };
+    let now = stage.sim.clock().now();
+    for n in 0..5_000 {
+        put_timer(&stage, &format!("far-{n}"), now.plus(DAY + n * 20 * MINUTE));
+    }
+    assert_eq!(tick(), (0, 1, 0, 0), "months of sleepers cost one LIST");
+    for days in [1, 33, 39] {
+        put_timer(&stage, "overdue", start.plus(days * DAY));
+    }
+    put_timer(&stage, "near", now.plus(14 * MINUTE));
+    assert_eq!(tick(), (4, 1, 4, 4), "however old");
+    for n in 0..1_500 {
+        put_timer(&stage, &format!("same-{n}"), now.plus(10 * MINUTE));
+    }
+    assert_eq!(tick(), (1_500, 2, 1_500, 1_500));
+    assert_eq!(tick(), (0, 1, 0, 0));
 }
 
 #[test]

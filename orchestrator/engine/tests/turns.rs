@@ -136,7 +136,7 @@ fn g7_an_id_is_used_again_and_late_messages_of_the_old_run_change_nothing() {
     finish(&world, &orchestrator);
     assert_eq!(world.events("a"), STEPS);
     let archives =
-        futures::executor::block_on(world.ports.store.list("default/workflow/", None, 100)).unwrap();
+        futures::executor::block_on(world.ports.store.list("default/workflow/", None, None, 100)).unwrap();
     assert_eq!(
         archives.iter().filter(|key| key.ends_with("/history")).count(),
         2,
@@ -244,7 +244,8 @@ fn a_tail_that_has_grown_is_sealed_and_the_run_goes_on_cold() {
     }
     assert_eq!(world.status("long"), "completed");
     assert_eq!(world.events("long").len(), 802);
-    let keys = futures::executor::block_on(world.ports.store.list("default/workflow/", None, 100)).unwrap();
+    let keys =
+        futures::executor::block_on(world.ports.store.list("default/workflow/", None, None, 100)).unwrap();
     assert!(keys.iter().filter(|key| key.contains("/events/")).count() >= 2, "{keys:?}");
 }
 

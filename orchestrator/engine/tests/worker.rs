@@ -1,5 +1,4 @@
-//! The worker (§6): time limits, heartbeats, cancellation, vanished and stopping workers, tasks that cannot run (G6, G7,
-//! G10, G11).
+//! The worker (§6): time limits, heartbeats, cancellation, vanished workers, tasks that cannot run (G6, G7, G10, G11).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -312,64 +311,6 @@ fn g11_vanished_workers_use_up_the_attempts_of_a_leased_activity_too() {
     assert_eq!(stage.attempts(), [1, 1, 1]);
     let failed = |kind: &EventKind| matches!(kind, EventKind::ActivityFailed(e) if e.failure.attempts == 3);
     assert!(stage.history("a").1.iter().any(failed), "two vanished, one failed");
-}
-
-#[test]
-fn g11_a_stopping_worker_gives_its_tasks_back_and_no_attempt_is_counted() {
-    for options in [json!({}), json!({"heartbeat_ms": 600_000}), json!({"exclusive": true})] {
-        let stage = Stage::running(15);
-        stage.activity("moves", |attempt, clock| async move {
-            // Ends when it is asked to, or after a minute.
-            let long = clock.sleep_until(clock.now().plus(MINUTE));
-            match futures::future::select(attempt.stopped(), long).await {
-                futures::future::Either::Left((fault, _)) => Err(fault),
-                futures::future::Either::Right(_) => Ok(payload(json!(attempt.task().attempt))),
-            }
-        });
-        let mut first = stage.worker("w1");
-        stage.call("a", "moves", options.clone());
-        stage.until_ran(1, MINUTE);
-        stage.pass(10 * SECOND);
-        first.stop();
-        stage.until(|| first.has_ended(), MINUTE);
-        let _second = stage.worker("w2");
-        let gave_back = stage.sim.clock().now();
-        assert_eq!(stage.result("a", HOUR), json!(1), "{options}");
-        assert_eq!(stage.attempts(), [1, 1]);
-        let wait = stage.ran()[1].at.since(gave_back);
-        assert!(wait <= SECOND, "{options}: at once, after {wait:?}");
-        assert!(stage.failed_attempts("a").is_empty());
-    }
-}
-
-#[test]
-fn g11_code_that_does_not_listen_is_given_back_after_the_grace() {
-    let stage = Stage::running(16);
-    slow(&stage, 9 * MINUTE);
-    let mut first = stage.worker("w1");
-    stage.call("a", "slow", json!({}));
-    stage.until_ran(1, MINUTE);
-    let asked = stage.sim.clock().now();
-    first.stop();
-    stage.until(|| first.has_ended(), MINUTE);
-    let took = stage.sim.clock().now().since(asked);
-    assert!(took >= 10 * SECOND && took <= 11 * SECOND, "{took:?}");
-    let _second = stage.worker("w2");
-    assert_eq!(stage.result("a", HOUR), json!(1));
-    assert!(stage.failed_attempts("a").is_empty());
-}
-
-#[test]
-fn g11_an_attempt_that_ends_within_the_grace_is_reported() {
-    let stage = Stage::running(17);
-    slow(&stage, 15 * SECOND);
-    let mut worker = stage.worker("w1");
-    stage.call("a", "slow", json!({}));
-    stage.until_ran(1, MINUTE);
-    stage.pass(10 * SECOND);
-    worker.stop();
-    assert_eq!(stage.result("a", MINUTE), json!(1));
-    assert_eq!(stage.attempts(), [1]);
 }
 
 #[test]

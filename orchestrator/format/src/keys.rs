@@ -91,8 +91,12 @@ impl Keys {
         key.strip_prefix(&self.timers())?.split('/').nth(2)?.split('-').next()?.parse().ok()
     }
 
-    /// Where the timers of one 15-minute bucket lie, whatever their shard.
-    pub fn timer_bucket(&self, bucket: i64) -> String {
+    /// Where the buckets end that hold every timer due until `time`: no key from here on is due by then.
+    pub fn timers_end(&self, time: Timestamp) -> String {
+        self.timer_bucket(time.as_millis().div_euclid(1000 * Self::BUCKET_S).saturating_add(1))
+    }
+
+    fn timer_bucket(&self, bucket: i64) -> String {
         format!("{}{bucket:010}/", self.timers())
     }
 
@@ -186,6 +190,18 @@ mod tests {
             keys.index_open(Timestamp::default(), &id, run),
         ] {
             assert!(key.len() <= 1024, "{} bytes", key.len());
+        }
+    }
+
+    #[test]
+    fn timers_sort_by_their_bucket() {
+        let (keys, id, run) = keys();
+        let timer = |s: i64| keys.timer(Timestamp::from_millis(s * 1000), &id, run, "1");
+        let end = |s: i64| keys.timers_end(Timestamp::from_millis(s * 1000));
+        for s in [0, 899, 900, 1_795_399_200, 253_402_300_799] {
+            assert!(timer(s) < end(s), "what is due by then lies before the end");
+            assert!(timer(s + Keys::BUCKET_S) > end(s), "and what is due a bucket later does not");
+            assert!(timer(i64::MAX / 1000) > end(s), "not even where a bucket's number is longer");
         }
     }
 

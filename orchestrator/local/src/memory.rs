@@ -121,14 +121,22 @@ impl ObjectStore for Memory {
         Ok(())
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
         let start = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
         let inner = self.lock();
         let keys = inner.objects.range::<str, _>((start, Bound::Unbounded)).map(|(key, _)| key);
-        Ok(keys.take_while(|key| key.starts_with(prefix)).take(limit).cloned().collect())
+        let in_range =
+            |key: &&String| key.starts_with(prefix) && before.is_none_or(|before| key.as_str() < before);
+        Ok(keys.take_while(in_range).take(limit).cloned().collect())
     }
 }
 

@@ -72,7 +72,7 @@ async fn reopening_finds_everything_and_nobody_in_flight() {
     let store = open(dir.path()).unwrap();
     store.configure(&queue, QueueConfig { max_receive: 2 });
     assert_eq!(store.get("a").await.unwrap().unwrap().etag, etag, "ETags survive");
-    assert_eq!(store.list("", None, 10).await.unwrap(), ["a"]);
+    assert_eq!(store.list("", None, None, 10).await.unwrap(), ["a"]);
     let second = store.receive(&queue, 1, LONG, LONG).await.unwrap().remove(0);
     assert_eq!((second.receive_count, &second.message_id), (2, &first.message_id), "receive counts survive");
     let void = store.change_visibility(&queue, &first.receipt, Duration::ZERO).await;
@@ -262,7 +262,11 @@ async fn a_full_disk_loses_nothing() {
     send(&store, &QueueName::events(), "room again").await;
     drop(store);
     let store = open(&dir).unwrap();
-    assert_eq!(store.list("", None, 10_000).await.unwrap().len(), accepted, "everything accepted is there");
+    assert_eq!(
+        store.list("", None, None, 10_000).await.unwrap().len(),
+        accepted,
+        "everything accepted is there"
+    );
     assert_eq!(store.messages_in(&QueueName::events()), 1);
     assert_eq!(store.messages_in(&QueueName::inbox()), 1);
 }

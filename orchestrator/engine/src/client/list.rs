@@ -97,7 +97,7 @@ impl Client {
     ) -> Result<(), ClientError> {
         let Some(shard) = shards.get_mut(i) else { return Ok(()) };
         if shard.page.is_empty() && !shard.ended {
-            let mut page = self.reader.store.list(&shard.prefix, shard.after.as_deref(), PAGE).await?;
+            let mut page = self.reader.store.list(&shard.prefix, shard.after.as_deref(), None, PAGE).await?;
             page.sort_unstable();
             shard.ended = page.is_empty();
             shard.after = page.last().cloned();

@@ -114,9 +114,17 @@ impl ObjectStore for Counting {
         self.store.delete(key).await
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
-        add(&self.counters.lists, 1);
-        self.store.list(prefix, after, limit).await
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let keys = self.store.list(prefix, after, before, limit).await;
+        // S3 gives at most 1,000 keys a call.
+        add(&self.counters.lists, keys.as_ref().map_or(0, Vec::len).div_ceil(1_000).max(1));
+        keys
     }
 }
 

@@ -67,7 +67,7 @@ impl fmt::Debug for QueueName {
 pub struct OutMessage {
     /// The body: JSON text.
     pub body: String,
-    /// How long it stays hidden first; at most [`Queues::LONGEST_DELAY`].
+    /// How long it stays hidden first; at most `<dyn Queues>::LONGEST_DELAY`.
     pub delay: Duration,
     /// Why it is sent to a dead-letter queue.
     pub error: Option<String>,

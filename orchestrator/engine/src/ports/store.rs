@@ -88,7 +88,14 @@ pub trait ObjectStore: Send + Sync {
     /// Deletes an object; a key without one is no error.
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
 
-    /// Up to `limit` keys that begin with `prefix` and come after `after`. In no particular order as a whole, but
-    /// going on after the greatest key of a page misses none.
-    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError>;
+    /// The first `limit` keys that begin with `prefix` and lie between `after` and `before`, themselves not included;
+    /// in no particular order within the page. Fewer mean that there are no more. What lies from `before` on costs
+    /// nothing, or next to nothing.
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError>;
 }

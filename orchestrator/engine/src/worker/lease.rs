@@ -25,6 +25,7 @@ pub(super) enum Claim {
 }
 
 /// A lease that this worker holds.
+#[derive(Clone)]
 pub(super) struct Held {
     key: String,
     etag: ETag,

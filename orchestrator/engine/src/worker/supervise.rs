@@ -115,11 +115,13 @@ impl Worker {
 
     fn launch(&self, running: &Arc<Running>) -> (Fuse<oneshot::Receiver<Answer>>, SpawnHandle) {
         let (sender, receiver) = oneshot::channel();
-        let (code, attempt) = (self.code.clone(), running.clone());
+        let (code, attempt, runs) = (self.code.clone(), running.clone(), self.code_runs.clone());
         let handle = self.ports.spawn.spawn(
             async move {
                 // Called in here: code that panics before its first await must not take the worker along.
-                let _ = sender.send(code.run(attempt).await);
+                let answer = code.run(attempt).await;
+                drop(runs); // First: whoever has the answer finds the code ended.
+                let _ = sender.send(answer);
             }
             .boxed(),
         );

@@ -13,8 +13,12 @@ use super::lease::{Claim, Held};
 use super::running::Running;
 use super::supervise::Ended;
 use super::{BAD_TASK, Stop, Worker};
+use crate::LoadError;
 use crate::dispatch::{dead_letter, report, send_one, vanished};
-use crate::ports::{Delivery, OutMessage, QueueError};
+use crate::ports::{Delivery, OutMessage, QueueError, StoreError};
+
+/// How long a task is put off while the bucket is away.
+const OUTAGE: Duration = Duration::from_secs(60);
 
 /// Why a task is not finished here. Its message stays, and comes again.
 #[derive(Debug, thiserror::Error)]
@@ -22,9 +26,32 @@ pub(super) enum TaskError {
     #[error(transparent)]
     Queue(#[from] QueueError),
     #[error(transparent)]
-    Load(#[from] crate::LoadError),
+    Load(#[from] LoadError),
     #[error(transparent)]
-    Store(#[from] crate::ports::StoreError),
+    Store(#[from] StoreError),
+}
+
+impl TaskError {
+    /// Nothing is wrong but that the bucket or the queue does not answer.
+    fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Queue(QueueError::Unavailable { .. })
+                | Self::Store(StoreError::Unavailable(_))
+                | Self::Load(LoadError::Store(StoreError::Unavailable(_)))
+        )
+    }
+}
+
+/// A bucket that is away is met like somebody else's lease: by a fresh copy, later, which costs neither an attempt nor a
+/// receive however long that lasts; the lease remembers what the copy forgets. If the queue is away too, nothing can be
+/// done, but nothing is received either.
+fn busy_if_away(error: TaskError) -> Result<Claim, TaskError> {
+    if !error.is_outage() {
+        return Err(error);
+    }
+    tracing::warn!(%error, "no lease can be taken now; the task comes again");
+    Ok(Claim::Busy(OUTAGE))
 }
 
 impl Worker {
@@ -55,7 +82,12 @@ impl Worker {
             let hidden = Duration::from_secs(30);
             return Ok(self.ports.queues.change_visibility(&self.queue, &delivery.receipt, hidden).await?);
         }
-        if delivery.receive_count > 1 && !self.is_wanted(&task).await? {
+        if stop.peek().is_some() {
+            return self.come_back(delivery, task, Duration::ZERO).await; // The last receive of a worker that stops.
+        }
+        // A log that cannot be read says nothing. The activity then runs, at worst once more (G11): waiting for the log
+        // would cost receives, of which there are few, and a fresh copy would forget that there is something to ask.
+        if delivery.receive_count > 1 && matches!(self.is_wanted(&task).await, Ok(false)) {
             tracing::info!(workflow_id = %task.workflow_id, activity = task.activity, "nobody waits for this task");
             return self.done(delivery).await;
         }
@@ -63,7 +95,7 @@ impl Worker {
             return self.finish(delivery, &task, OutcomeResult::Failed(fault), None, &stop).await;
         }
         let held = if task.options.needs_lease() {
-            match self.claim(&task).await? {
+            match self.claim(&task).await.or_else(busy_if_away)? {
                 Claim::Held(held) if held.lease.vanished >= self.config.most_vanished.max(1) => {
                     return self.bury(delivery, &task, held, &stop).await;
                 }
@@ -73,8 +105,7 @@ impl Worker {
                 Claim::Stored(outcome) => {
                     // Said under this task's attempt: the log no longer listens to the one that stored it.
                     let outcome = ActivityOutcome { attempt: task.attempt, receive_count: 1, ..outcome };
-                    report(&self.ports, &task, outcome).await?;
-                    return self.done(delivery).await;
+                    return self.speak(delivery, &task, outcome, None, &stop).await;
                 }
                 Claim::Canceled(reason) => {
                     let result = OutcomeResult::Failed(Fault::Canceled { reason });
@@ -134,8 +165,7 @@ impl Worker {
         Some(Fault::TimedOut { kind, cause: None })
     }
 
-    /// Reports the outcome, then deletes the task. An exclusive activity's outcome is stored in its lease first, so that
-    /// whoever claims it later sends the same one.
+    /// The attempt has ended with this result.
     async fn finish(
         &self,
         delivery: &Delivery,
@@ -148,14 +178,7 @@ impl Worker {
         let vanished = held.as_ref().map_or(0, |held| held.lease.vanished);
         let receive_count = delivery.receive_count.max(vanished.saturating_add(1));
         let outcome = ActivityOutcome { activity_id, attempt, receive_count, result };
-        if let Some(held) = held
-            && !self.conclude(held, task, &outcome).await?
-        {
-            tracing::warn!(activity = task.activity, "the lease was lost at the end; another attempt speaks");
-            return self.done(delivery).await;
-        }
-        self.say(delivery, task, outcome, stop).await?;
-        self.done(delivery).await
+        self.speak(delivery, task, outcome, held, stop).await
     }
 
     /// A leased task that kills every worker never reaches the dead letters: its copies are fresh, so the queue forgets
@@ -164,41 +187,60 @@ impl Worker {
         let taken = held.lease.vanished;
         tracing::error!(workflow_id = %task.workflow_id, run_id = %task.run_id, activity = task.activity, taken, "a task kills its workers");
         let outcome = vanished(task, taken, &format!("its lease was taken {taken} times without an end"));
-        if !self.conclude(held, task, &outcome).await? {
-            return self.done(delivery).await;
-        }
-        self.say(delivery, task, outcome, stop).await?;
-        self.done(delivery).await
+        self.speak(delivery, task, outcome, Some(held), stop).await
     }
 
-    /// Reports, again and again while the queue is unavailable: an activity that has run is not run again because nobody
-    /// could be told. Given up when the worker stops, or the task may be somebody else's by now.
-    async fn say(
+    /// Reports the outcome, then deletes the task. An exclusive activity's outcome is stored in its lease first, so that
+    /// whoever claims it later sends the same one.
+    async fn speak(
         &self,
         delivery: &Delivery,
         task: &Task,
         outcome: ActivityOutcome,
+        held: Option<Held>,
         stop: &Stop,
     ) -> Result<(), TaskError> {
+        if let Some(held) = held
+            && !self.insist(delivery, stop, || self.conclude(held.clone(), task, &outcome)).await?
+        {
+            tracing::warn!(activity = task.activity, "the lease was lost at the end; another attempt speaks");
+            return self.done(delivery).await;
+        }
+        self.insist(delivery, stop, || report(&self.ports, task, outcome.clone())).await?;
+        self.done(delivery).await
+    }
+
+    /// Again and again while the bucket or the queue is unavailable: an activity that has run is not run again because
+    /// nobody could be told. Given up when the worker stops, or the task may be somebody else's by now.
+    async fn insist<T, E, F>(
+        &self,
+        delivery: &Delivery,
+        stop: &Stop,
+        mut act: impl FnMut() -> F,
+    ) -> Result<T, TaskError>
+    where
+        F: Future<Output = Result<T, E>>,
+        TaskError: From<E>,
+    {
         let mut pause = Duration::from_millis(250);
         let most = self.config.visibility / 3;
         loop {
-            let error = match report(&self.ports, task, outcome.clone()).await {
-                Err(error @ QueueError::Unavailable { .. }) => error,
-                answer => return Ok(answer?),
+            let error = match act().await.map_err(TaskError::from) {
+                Err(error) if error.is_outage() => error,
+                answer => return answer,
             };
-            tracing::warn!(%error, activity = task.activity, "an outcome waits to be reported");
+            tracing::warn!(queue = %self.queue, message_id = delivery.message_id, %error, "an outcome waits to be reported");
             let extended = self
                 .ports
                 .queues
                 .change_visibility(&self.queue, &delivery.receipt, self.config.visibility)
                 .await;
-            if let Err(QueueError::ReceiptVoid | QueueError::Invalid { .. }) = extended {
-                return Ok(extended?);
+            if let Err(error @ (QueueError::ReceiptVoid | QueueError::Invalid { .. })) = extended {
+                return Err(error.into());
             }
             let pausing = self.ports.clock.sleep_until(self.ports.clock.now().plus(pause));
             if let Either::Right(_) = select(pausing, stop.clone()).await {
-                return Err(error.into());
+                return Err(error);
             }
             pause = (pause * 2).min(most);
         }

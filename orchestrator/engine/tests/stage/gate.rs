@@ -113,8 +113,14 @@ impl ObjectStore for Gate {
         self.slowly("delete", self.inner.store.delete(key)).await
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
-        self.slowly("list", self.inner.store.list(prefix, after, limit)).await
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        self.slowly("list", self.inner.store.list(prefix, after, before, limit)).await
     }
 }
 

@@ -186,8 +186,14 @@ impl Reader {
         Ok(select.query_row([key], |row| row.get(0)).optional()?.map(unsigned))
     }
 
-    /// Up to `limit` keys from `start` on, in order; only those that begin with `prefix`.
-    pub(super) fn keys(&self, prefix: &str, start: &str, limit: usize) -> Result<Vec<String>> {
+    /// Up to `limit` keys from `start` on and before `before`, in order; only those that begin with `prefix`.
+    pub(super) fn keys(
+        &self,
+        prefix: &str,
+        start: &str,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>> {
         let read = self.lock();
         let mut select =
             read.prepare_cached("SELECT key FROM object WHERE key >= ?1 ORDER BY key LIMIT ?2")?;
@@ -195,7 +201,7 @@ impl Reader {
         let mut keys = Vec::new();
         while let Some(row) = rows.next()? {
             let key: String = row.get(0)?;
-            if !key.starts_with(prefix) {
+            if !key.starts_with(prefix) || before.is_some_and(|before| key.as_str() >= before) {
                 break;
             }
             keys.push(key);

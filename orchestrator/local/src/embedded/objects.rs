@@ -47,8 +47,14 @@ impl ObjectStore for Embedded {
         Ok(())
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
-        self.shared.list(prefix, after, limit).map_err(unavailable)
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        self.shared.list(prefix, after, before, limit).map_err(unavailable)
     }
 }
 
@@ -102,7 +108,13 @@ impl Shared {
         Ok(object)
     }
 
-    fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, JournalError> {
+    fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, JournalError> {
         let start = after.filter(|after| *after >= prefix).unwrap_or(prefix);
         let (mut present, mut absent) = (BTreeSet::new(), BTreeSet::new());
         {
@@ -117,10 +129,11 @@ impl Shared {
             }
         }
         // One more for `after` itself, and one more for every key that is stored but deleted since.
-        let stored = self.reader.keys(prefix, start, limit.saturating_add(1 + absent.len()))?;
+        let stored = self.reader.keys(prefix, start, before, limit.saturating_add(1 + absent.len()))?;
         let stored = stored.into_iter().map(Arc::from).filter(|key| !absent.contains(key));
         present.extend(stored);
-        let keys = present.iter().filter(|key| after.is_none_or(|after| &***key > after));
+        let keys = present.iter().map(|key| &**key).filter(|key| after.is_none_or(|after| *key > after));
+        let keys = keys.take_while(|key| before.is_none_or(|before| *key < before));
         Ok(keys.take(limit).map(|key| key.to_string()).collect())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use futures::FutureExt;
 use futures::future::{Either, select};
 use lambda_runtime::{LambdaEvent, service_fn};
 use millrace_core::Timestamp;
@@ -52,16 +53,17 @@ impl Host {
         let until = Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
         let Batch { queue, messages, unread } = Batch::read(event.payload, &self.deployment).await?;
         self.acknowledgements.begin(&queue, &messages);
-        // A task of its own: code that never yields holds that thread, and not this one.
+        // On a thread of its own, not one of the runtime's: code that never yields may hold the very one that watches
+        // the clock, and the end of the function's time would not be seen.
         let orchestrator = self.orchestrator.clone();
-        let runtime = tokio::runtime::Handle::current();
-        let mut turns = runtime.spawn(async move { orchestrator.handle(&queue, messages).await });
+        let turns = async move { orchestrator.handle(&queue, messages).await };
+        let mut turns = self.deployment.ports.spawn.spawn(turns.boxed());
         loop {
             let clock = self.deployment.ports.clock.as_ref();
             match select(&mut turns, Box::pin(pause(clock, EARLY))).await {
                 Either::Left((Ok(()), _)) => break,
                 Either::Left((Err(error), _)) => {
-                    tracing::error!(%error, "a turn ended the engine; its messages come again");
+                    tracing::error!(error, "a turn ended the engine; its messages come again");
                     break;
                 }
                 Either::Right(_) => self.acknowledgements.delete_early().await,

@@ -21,6 +21,9 @@ use crate::deployment::{Deployment, Error, variable};
 /// What is left of the function's time when an attempt is stopped: enough to report it.
 const MARGIN: Duration = Duration::from_secs(5);
 
+/// How much of it reports may take. Those that are still not taken, because a queue or the bucket is away, are given up.
+const TO_REPORT: Duration = Duration::from_secs(3);
+
 /// The function that runs the activities of the task queue that `MILLRACE_TASK_QUEUE` names (`cpu` if none).
 pub fn worker(app: App) -> ExitCode {
     run(async move {
@@ -53,17 +56,31 @@ impl Host {
         let until = Timestamp::from_millis(deadline.as_millis() - MARGIN.as_millis() as i64);
         let Batch { queue, messages, unread } = Batch::read(event.payload, &self.deployment).await?;
         self.acknowledgements.begin(&queue, &messages);
-        let never: Stop = futures::future::pending().boxed().shared();
-        let mut working = Box::pin(self.worker.handle(messages, until, never));
         let clock = self.deployment.ports.clock.as_ref();
+        let stop: Stop = clock.sleep_until(until.plus(TO_REPORT)).shared();
+        let mut working = Box::pin(self.worker.handle(messages, until, stop));
         // A finished task whose visibility was shortened would come again while its neighbors run.
-        while let Either::Right(((), unfinished)) = select(working, Box::pin(pause(clock, EARLY))).await {
+        let running_on = loop {
+            match select(working, Box::pin(pause(clock, EARLY))).await {
+                Either::Left((running_on, _)) => break running_on,
+                Either::Right(((), unfinished)) => working = unfinished,
+            }
             self.acknowledgements.delete_early().await;
-            working = unfinished;
+        };
+        if running_on > 0 {
+            self.give_up(running_on).await;
         }
         let mut come_again = self.acknowledgements.open();
         come_again.extend(unread);
         Ok(answer(come_again))
+    }
+
+    /// Code that never awaits cannot be stopped: it would go on, effects and all, beside later invocations. The process
+    /// ends instead, once what is finished is deleted; the rest comes again, to a fresh one.
+    async fn give_up(&self, running_on: usize) -> ! {
+        self.acknowledgements.delete_early().await;
+        tracing::error!(running_on, "the code of attempts that were stopped runs on; the process ends");
+        std::process::exit(1)
     }
 }
 
