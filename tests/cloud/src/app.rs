@@ -14,7 +14,7 @@ use millrace::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// How long an activity that waits to be killed waits: if nobody comes, it goes on.
-const DOOMED: Duration = Duration::from_secs(40);
+const DOOMED: Duration = Duration::from_secs(200);
 
 /// What an orchestrator does to itself in the middle of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
