@@ -1,8 +1,10 @@
 //! An activity call: what the workflow asked for, what a worker is told, what it answers.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::time::{millis, whole_millis};
 use crate::{
@@ -38,6 +40,9 @@ pub struct ActivityOptions {
     /// At most one attempt holds the activity's lease at a time (G11).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub exclusive: bool,
+    /// An attempt may end without an outcome: whoever has its token reports that later.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub completes_later: bool,
 }
 
 impl Default for ActivityOptions {
@@ -49,6 +54,7 @@ impl Default for ActivityOptions {
             heartbeat: None,
             retry: RetryPolicy::default(),
             exclusive: false,
+            completes_later: false,
         }
     }
 }
@@ -60,14 +66,13 @@ impl ActivityOptions {
     /// The options as the log will give them back: whole milliseconds, and only numbers that JSON can write.
     #[must_use]
     pub fn written(self) -> Self {
-        let Self { start_to_close, schedule_to_close, schedule_to_start, heartbeat, retry, exclusive } = self;
         Self {
-            start_to_close: whole_millis(start_to_close),
-            schedule_to_close: schedule_to_close.map(whole_millis),
-            schedule_to_start: schedule_to_start.map(whole_millis),
-            heartbeat: heartbeat.map(whole_millis),
-            retry: retry.written(),
-            exclusive,
+            start_to_close: whole_millis(self.start_to_close),
+            schedule_to_close: self.schedule_to_close.map(whole_millis),
+            schedule_to_start: self.schedule_to_start.map(whole_millis),
+            heartbeat: self.heartbeat.map(whole_millis),
+            retry: self.retry.written(),
+            ..self
         }
     }
 
@@ -107,6 +112,61 @@ pub struct Task {
     pub available_at: Timestamp,
     /// Time limits and retries.
     pub options: ActivityOptions,
+    /// With which somebody else may report the outcome, if the activity is one that completes later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<CompletionToken>,
+}
+
+/// Stands for one attempt of an activity that completes later: whoever has it may report how the attempt ended. A text
+/// without blanks or quotes; its 128 random bits are in the log and nowhere else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompletionToken {
+    /// Whose activity it is.
+    pub workflow_id: WorkflowId,
+    /// Which run of it.
+    pub run_id: RunId,
+    /// The activity's number in the run.
+    pub activity_id: ActivityId,
+    /// Which attempt.
+    pub attempt: u32,
+    /// What nobody can guess.
+    pub secret: String,
+}
+
+impl fmt::Display for CompletionToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { workflow_id, run_id, activity_id, attempt, secret } = self;
+        write!(f, "{activity_id}.{attempt}.{run_id}.{secret}.{workflow_id}")
+    }
+}
+
+impl FromStr for CompletionToken {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let invalid = || "it is not a completion token".to_owned();
+        // The workflow id comes last, because it may contain dots.
+        let mut parts = text.splitn(5, '.');
+        let mut part = || parts.next().ok_or_else(invalid);
+        let activity_id = part()?.parse().map_err(|_| invalid())?;
+        let attempt = part()?.parse().map_err(|_| invalid())?;
+        let run_id = part()?.parse().map_err(|_| invalid())?;
+        let secret = part()?.to_owned();
+        let workflow_id = part()?.parse().map_err(|_| invalid())?;
+        Ok(Self { workflow_id, run_id, activity_id, attempt, secret })
+    }
+}
+
+impl Serialize for CompletionToken {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for CompletionToken {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
 }
 
 /// What a worker reports about one attempt.
@@ -130,4 +190,17 @@ pub enum OutcomeResult {
     Completed(Payload),
     /// Why there is none; retryable or not is for the retry policy to say.
     Failed(Fault),
+}
+
+/// A local activity that the code asks for: run within the turn, by whoever makes the turn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalActivity {
+    /// The call's number in the run.
+    pub activity_id: ActivityId,
+    /// The activity's name.
+    pub activity: String,
+    /// Its input.
+    pub input: Payload,
+    /// Time limits and retries.
+    pub options: ActivityOptions,
 }

@@ -1,13 +1,16 @@
 //! One turn, decided: messages in, events and effects out. Pure; the host commits and dispatches.
 
 mod absorb;
+mod begin;
+mod children;
 mod resume;
+mod updates;
 
 use std::time::Duration;
 
 use crate::{
-    Blocked, Effect, Event, EventKind, Identity, Incoming, PendingEffect, Replay, Run, RunId, Runaway,
-    Timestamp, WorkflowCode, WorkflowId, pace,
+    Blocked, Effect, Event, EventKind, Identity, Incoming, LocalActivity, Message, PendingEffect, Replay,
+    Run, RunId, Runaway, Timestamp, WorkflowCode, WorkflowId, pace,
 };
 
 /// How often a message is received before its turn no longer runs code (G9).
@@ -26,8 +29,11 @@ pub fn wait_for_run(receive_count: u32) -> Duration {
 
 /// How many of a message's receives found that its run did not exist yet (G10): nothing that the code did.
 fn waits(message: &Incoming, started_at: Timestamp) -> u32 {
-    use crate::Message::{Cancel, Resume, Signal, Terminate};
-    if !matches!(message.message, Signal { .. } | Cancel { .. } | Terminate { .. } | Resume { .. }) {
+    use crate::Message::{Cancel, Resume, Signal, Terminate, Update};
+    if !matches!(
+        message.message,
+        Signal { .. } | Update { .. } | Cancel { .. } | Terminate { .. } | Resume { .. }
+    ) {
         return 0;
     }
     let mut left = started_at.since(message.sent_at).min(WAIT_FOR_RUN);
@@ -50,6 +56,8 @@ pub struct Turn<'a> {
     pub build: &'a str,
     /// Random bits: the id of a new run, the jitter of retries. They reach the log before they matter.
     pub entropy: u128,
+    /// Random bits that nothing else is made of: the key of the secrets of completion tokens.
+    pub secret: u128,
     /// Where workflow code comes from.
     pub code: &'a dyn WorkflowCode,
     /// How many turns a run may make on its own; `None` is no limit.
@@ -86,6 +94,8 @@ pub enum Verdict {
     Again,
     /// It can never succeed, for this reason: dead-letter it (G10).
     Rejected(String),
+    /// The code refused this update, for this reason; the header remembers it. Delete it as if absorbed.
+    Refused(String),
 }
 
 /// What a turn decided.
@@ -102,13 +112,19 @@ pub struct Decision {
     pub replaces: Option<Box<Run>>,
     /// Whether the header changed beside the events.
     pub header_changed: bool,
+    /// Local activities that the code waits for: to be run before the commit, and [ended](end_local) one by one.
+    pub locals: Vec<LocalActivity>,
+    /// The turn's guard.
+    guard: Option<Identity>,
+    /// Whether a message told the run something from outside.
+    has_input: bool,
 }
 
 impl Decision {
-    /// Whether there is anything to commit. If not, and the run came from a cache, it must be decided again on a
+    /// Whether there is anything to commit, or will be. If not, and the run came from a cache, it must be decided again on a
     /// fresh read (G12).
     pub fn commits(&self) -> bool {
-        self.header_changed || !self.events.is_empty()
+        self.header_changed || !self.events.is_empty() || !self.locals.is_empty()
     }
 }
 
@@ -134,16 +150,58 @@ pub fn decide(live: &mut Option<Live>, messages: &[Incoming], turn: &Turn<'_>) -
         decision: Decision::default(),
     };
     decider.decision.verdicts = vec![Verdict::Repeated; messages.len()];
-    let starts_first = |i: &usize| !matches!(messages[*i].message, crate::Message::Start(_));
+    let terminates = |i: &usize| matches!(messages[*i].message, Message::Terminate { .. });
+    let continues = live.as_ref().is_some_and(|live| live.run.continued.is_some());
+    let rank = |i: &usize| match messages[*i].message {
+        Message::Start(_) => 0,
+        // Before anything runs the code of a run that is only about to begin.
+        Message::Terminate { .. } if continues => 1,
+        _ => 2,
+    };
     let mut order: Vec<usize> = (0..messages.len()).collect();
-    order.sort_by_key(starts_first);
+    order.sort_by_key(rank);
+    if let Some(first) = order.first() {
+        let ends = order.iter().any(terminates);
+        decider.go_on_as_new(live, &messages[*first], ends);
+    }
     for i in order {
-        decider.decision.verdicts[i] = decider.absorb(live, &messages[i]);
+        let verdict = decider.absorb(live, &messages[i]);
+        decider.decision.verdicts[i] = decider.unless_it_continues(live, verdict);
     }
-    if let Some(live) = live {
-        decider.finish(live);
+    if continues && let Some(live) = live {
+        decider.bring_up(live);
     }
-    decider.decision
+    decider.leave(live)
+}
+
+/// Goes on with a turn whose code waits for local activities: one of them has ended. Of those that it asks for then,
+/// [`Decision::locals`] tells. Once the code is gone (it has ended, or cannot go on), an end changes nothing any more.
+pub fn end_local(
+    live: &mut Option<Live>,
+    decision: Decision,
+    end: impl Into<EventKind>,
+    turn: &Turn<'_>,
+) -> Decision {
+    let Some(of_run) = live.as_mut().filter(|live| live.replay.is_some()) else { return decision };
+    let time = turn.now.max(of_run.run.last_time);
+    let mut decider = Decider {
+        turn: *turn,
+        time,
+        runs_code: true,
+        held: None,
+        has_input: decision.has_input,
+        throttled_until: None,
+        begins_next: false,
+        guard: decision.guard.clone(),
+        decision,
+    };
+    let event = decider.record(&mut of_run.run, end);
+    decider.resume(of_run, &event);
+    // Whoever closed the run is decided again, to begin the one that follows.
+    let verdicts = std::mem::take(&mut decider.decision.verdicts);
+    let settled = verdicts.into_iter().map(|verdict| decider.unless_it_continues(live, verdict)).collect();
+    decider.decision.verdicts = settled;
+    decider.leave(live)
 }
 
 /// G9: a message that came so often that the code may be what kills its process.
@@ -198,11 +256,30 @@ impl Decider<'_> {
         self.decision.effects.push(PendingEffect { guard, effect });
     }
 
+    /// The decision as it stands. What comes at the end of a turn comes when no local activity is waited for any more.
+    fn leave(mut self, live: &mut Option<Live>) -> Decision {
+        if let Some(live) =
+            live.as_mut().filter(|live| !live.replay.as_ref().is_some_and(Replay::runs_locals))
+        {
+            self.finish(live);
+        }
+        self.decision.guard = self.guard;
+        self.decision.has_input = self.has_input;
+        self.decision
+    }
+
     /// Arms the wake that deadlines and blocked runs need, and drops effects that this same turn made void.
     fn finish(&mut self, live: &mut Live) {
         let run = &mut live.run;
+        // Whoever should have been told may have forgotten that it was.
+        let time = self.time;
+        let is_old = |effect: &Effect| effect.told_at().is_some_and(|at| time.since(at) > Run::CARRY_FOR);
+        run.effects.retain(|_, pending| !(pending.effect.has_no_answer() && is_old(&pending.effect)));
         if run.status.is_open() {
             self.arm_wake(run);
+        }
+        // A run that continues as new is as much a turn as any other.
+        if run.status.is_open() || run.continued.is_some() {
             self.keep_pace(run);
         }
         let open = |pending: &PendingEffect| run.effects.get(&pending.effect.key()) == Some(pending);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ActivityId, Identity, TimerId, Timestamp};
+use crate::{ActivityId, ChildId, Identity, SentId, StopChild, TimerId, Timestamp, WorkflowId, WorkflowType};
 
 /// Work for the host, recorded in the header before it is done (G1) and kept there until the log shows that it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,37 @@ pub enum Effect {
         /// Why.
         reason: String,
     },
+    /// Send a child's start.
+    SendStart {
+        /// Which child.
+        child_id: ChildId,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// Ask a child to stop, or end it by force.
+    StopChild {
+        /// Which child.
+        child_id: ChildId,
+        /// Its workflow id.
+        workflow_id: WorkflowId,
+        /// Its workflow type.
+        workflow: WorkflowType,
+        /// How.
+        how: StopChild,
+        /// Why.
+        reason: String,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// Tell the parent how this run ended.
+    ReportToParent,
+    /// Send a signal, or a cancel request, to another workflow.
+    Send {
+        /// Which call.
+        sent_id: SentId,
+        /// Since when.
+        at: Timestamp,
+    },
     /// Write the run's entry in the index of open runs.
     IndexOpen,
     /// Move the run's entry to the index of closed runs.
@@ -64,6 +95,14 @@ pub enum EffectKey {
     Wake,
     /// The cancel request of an activity.
     Cancel(ActivityId),
+    /// The start of a child.
+    Start(ChildId),
+    /// The end of a child.
+    Stop(ChildId),
+    /// What the parent is told.
+    Parent,
+    /// What another workflow is told.
+    Send(SentId),
     /// The entry in the index of open runs.
     IndexOpen,
     /// The entry in the index of closed runs.
@@ -78,6 +117,10 @@ impl Effect {
             Self::SendTimer { timer_id, .. } => EffectKey::Timer(*timer_id),
             Self::SendWake { .. } => EffectKey::Wake,
             Self::CancelActivity { activity_id, .. } => EffectKey::Cancel(*activity_id),
+            Self::SendStart { child_id, .. } => EffectKey::Start(*child_id),
+            Self::StopChild { child_id, .. } => EffectKey::Stop(*child_id),
+            Self::ReportToParent => EffectKey::Parent,
+            Self::Send { sent_id, .. } => EffectKey::Send(*sent_id),
             Self::IndexOpen => EffectKey::IndexOpen,
             Self::IndexClosed => EffectKey::IndexClosed,
         }
@@ -85,6 +128,26 @@ impl Effect {
 
     /// Whether the effect stays pending after its run has closed.
     pub fn outlives_run(&self) -> bool {
-        matches!(self, Self::CancelActivity { .. } | Self::IndexClosed)
+        !matches!(
+            self,
+            Self::SendTask { .. }
+                | Self::SendTimer { .. }
+                | Self::SendWake { .. }
+                | Self::SendStart { .. }
+                | Self::IndexOpen
+        )
+    }
+
+    /// When another workflow was first told this, if it goes by the request's id: such ids are not remembered for ever.
+    pub fn told_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::SendStart { at, .. } | Self::StopChild { at, .. } | Self::Send { at, .. } => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// Whether no later event will say that the effect was done: it stays pending until somebody who did it says so.
+    pub fn has_no_answer(&self) -> bool {
+        self.outlives_run() || *self == Self::IndexOpen
     }
 }

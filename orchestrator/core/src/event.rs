@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::millis;
 use crate::{
-    ActivityFailure, ActivityId, ActivityOptions, Blocked, Fault, Payload, RequestId, TaskQueue, TimerId,
-    Timestamp, WorkflowType,
+    ActivityFailure, ActivityId, ActivityOptions, Blocked, ChildId, ChildOptions, Fault, Parent, Payload,
+    RequestId, RunId, SentId, StopChild, TaskQueue, TimeoutKind, TimerId, Timestamp, WorkflowFailure,
+    WorkflowId, WorkflowType,
 };
 
 /// One line of the history.
@@ -47,6 +48,57 @@ pub struct RunStarted {
     /// Values to filter lists by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attributes: Option<Payload>,
+    /// When the workflow must have ended, all the runs that it continues as included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_deadline: Option<Timestamp>,
+    /// When the code begins, if not at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins_at: Option<Timestamp>,
+    /// The workflow that started this one as its child.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    /// The run that continued as this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continued_from: Option<RunId>,
+    /// The first of the runs that continue one another; a request that names it means the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_run_id: Option<RunId>,
+    /// What that run had been told and not read.
+    #[serde(default, skip_serializing_if = "Unread::is_empty")]
+    pub unread: Unread,
+}
+
+/// Messages that a run leaves to the next one, unread, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Unread {
+    /// Signals.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signals: Vec<UnreadMessage>,
+    /// Updates without an answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub updates: Vec<UnreadMessage>,
+    /// A request to stop, which came when the code was held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<CancelRequested>,
+}
+
+impl Unread {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.signals.is_empty() && self.updates.is_empty() && self.cancel.is_none()
+    }
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnreadMessage {
+    /// The message's name.
+    pub name: String,
+    /// What it carries.
+    #[serde(default)]
+    pub input: Payload,
+    /// The message's request; an update is answered under it.
+    pub request_id: RequestId,
 }
 
 /// The workflow returned a result.
@@ -76,6 +128,9 @@ pub struct RunTimedOut {
 pub struct RunCanceled {
     /// The request's reason.
     pub reason: String,
+    /// The code had not begun: nothing asked for this but the request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before_start: bool,
 }
 
 /// The run was ended by force.
@@ -86,6 +141,21 @@ pub struct RunTerminated {
     /// The terminate request; absent if a start with `terminate_existing` did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<RequestId>,
+}
+
+/// The run ended, and the workflow goes on as a new one with a fresh history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunContinuedAsNew {
+    /// The run that follows.
+    pub new_run_id: RunId,
+    /// Its workflow type.
+    pub workflow: WorkflowType,
+    /// Its input.
+    #[serde(default)]
+    pub input: Payload,
+    /// What this run has been told and not read.
+    #[serde(default, skip_serializing_if = "Unread::is_empty")]
+    pub unread: Unread,
 }
 
 /// The code could not go on; recorded once for each reason and build.
@@ -112,6 +182,9 @@ pub struct ActivityScheduled {
     /// Time limits and retries.
     #[serde(default)]
     pub options: ActivityOptions,
+    /// The secret of its completion tokens, if it is one that completes later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
 }
 
 /// An attempt failed and another follows.
@@ -155,6 +228,145 @@ pub struct ActivityFailed {
 pub struct ActivityCancelRequested {
     /// Which activity.
     pub activity_id: ActivityId,
+    /// The code goes on waiting for how the activity ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
+}
+
+/// The code started a child workflow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChildScheduled {
+    /// The call's number.
+    pub child_id: ChildId,
+    /// The child's workflow type.
+    pub workflow: WorkflowType,
+    /// The child's workflow id.
+    pub workflow_id: WorkflowId,
+    /// Its input.
+    #[serde(default)]
+    pub input: Payload,
+    /// Time limits, and what becomes of it when this run closes.
+    #[serde(default)]
+    pub options: ChildOptions,
+}
+
+/// The child returned a result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChildCompleted {
+    /// Which child.
+    pub child_id: ChildId,
+    /// The result.
+    #[serde(default)]
+    pub result: Payload,
+}
+
+/// The child ended without a result, or could not be started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChildFailed {
+    /// Which child.
+    pub child_id: ChildId,
+    /// Why.
+    pub failure: WorkflowFailure,
+}
+
+/// The code no longer waits for the child, or makes it stop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChildCancelRequested {
+    /// Which child.
+    pub child_id: ChildId,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+    /// Whether it is asked, or ended by force.
+    #[serde(default, skip_serializing_if = "StopChild::is_cancel")]
+    pub how: StopChild,
+}
+
+/// The code sent a signal to another workflow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SignalSent {
+    /// The call's number.
+    pub sent_id: SentId,
+    /// To whom.
+    pub workflow_id: WorkflowId,
+    /// The signal's name.
+    pub name: String,
+    /// What it carries.
+    #[serde(default)]
+    pub input: Payload,
+}
+
+/// The code asked another workflow to stop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CancelSent {
+    /// The call's number.
+    pub sent_id: SentId,
+    /// Whom.
+    pub workflow_id: WorkflowId,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// An update arrived: a request that the code answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UpdateReceived {
+    /// The update's name.
+    pub name: String,
+    /// What it carries.
+    #[serde(default)]
+    pub input: Payload,
+    /// The update's request.
+    pub request_id: RequestId,
+}
+
+/// The code answered an update.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UpdateCompleted {
+    /// The update's request.
+    pub request_id: RequestId,
+    /// The answer.
+    #[serde(default)]
+    pub result: Payload,
+}
+
+/// The code refused an update after it had been recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UpdateRejected {
+    /// The update's request.
+    pub request_id: RequestId,
+    /// Why.
+    pub reason: String,
+}
+
+/// The code took the new way at a place that was changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Patched {
+    /// The change's name.
+    pub patch: String,
+}
+
+/// A local activity gave its result, within the turn that asked for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LocalActivityCompleted {
+    /// The call's number.
+    pub activity_id: ActivityId,
+    /// The activity's name.
+    pub activity: String,
+    /// How many attempts it took.
+    pub attempts: u32,
+    /// The result.
+    #[serde(default)]
+    pub result: Payload,
+}
+
+/// A local activity ended without a result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LocalActivityFailed {
+    /// The call's number.
+    pub activity_id: ActivityId,
+    /// Why.
+    pub failure: ActivityFailure,
 }
 
 /// The code started a timer.
@@ -164,6 +376,11 @@ pub struct TimerStarted {
     pub timer_id: TimerId,
     /// When it is due.
     pub fire_at: Timestamp,
+}
+
+impl TimerStarted {
+    /// The timer that holds back the code of a run with a start delay. The engine starts it, not the code.
+    pub const BEGIN: TimerId = 0;
 }
 
 /// A timer came due.
@@ -249,16 +466,29 @@ kinds!(
     RunTimedOut,
     RunCanceled,
     RunTerminated,
+    RunContinuedAsNew,
     RunBlocked,
     ActivityScheduled,
     ActivityAttemptFailed,
     ActivityCompleted,
     ActivityFailed,
     ActivityCancelRequested,
+    LocalActivityCompleted,
+    LocalActivityFailed,
     TimerStarted,
     TimerFired,
     TimerCanceled,
+    ChildScheduled,
+    ChildCompleted,
+    ChildFailed,
+    ChildCancelRequested,
+    SignalSent,
+    CancelSent,
     SignalReceived,
+    UpdateReceived,
+    UpdateCompleted,
+    UpdateRejected,
+    Patched,
     CancelRequested,
     ResumeRequested,
 );
@@ -271,24 +501,58 @@ impl EventKind {
             Self::RunStarted(_)
                 | Self::ActivityCompleted(_)
                 | Self::ActivityFailed(_)
+                | Self::LocalActivityCompleted(_)
+                | Self::LocalActivityFailed(_)
                 | Self::TimerFired(_)
+                | Self::ChildCompleted(_)
+                | Self::ChildFailed(_)
                 | Self::SignalReceived(_)
+                | Self::UpdateReceived(_)
                 | Self::CancelRequested(_)
         )
     }
 
     /// Whether the event records a command of the code.
     pub fn records_command(&self) -> bool {
-        matches!(
-            self,
+        match self {
+            Self::TimerStarted(e) => e.timer_id != TimerStarted::BEGIN,
+            Self::RunCanceled(e) => !e.before_start,
             Self::ActivityScheduled(_)
-                | Self::ActivityCancelRequested(_)
-                | Self::TimerStarted(_)
-                | Self::TimerCanceled(_)
-                | Self::RunCompleted(_)
-                | Self::RunFailed(_)
-                | Self::RunCanceled(_)
-        )
+            | Self::ActivityCancelRequested(_)
+            | Self::TimerCanceled(_)
+            | Self::ChildScheduled(_)
+            | Self::ChildCancelRequested(_)
+            | Self::SignalSent(_)
+            | Self::CancelSent(_)
+            | Self::UpdateCompleted(_)
+            | Self::UpdateRejected(_)
+            | Self::Patched(_)
+            | Self::RunCompleted(_)
+            | Self::RunFailed(_)
+            | Self::RunContinuedAsNew(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The local activity whose end the event is: its number and name. The end records the command, too.
+    pub fn local_activity(&self) -> Option<(ActivityId, &str)> {
+        match self {
+            Self::LocalActivityCompleted(e) => Some((e.activity_id, &e.activity)),
+            Self::LocalActivityFailed(e) => Some((e.activity_id, &e.failure.activity)),
+            _ => None,
+        }
+    }
+
+    /// How the workflow ended, if the event is its end. A run that continues as new has not ended its workflow.
+    pub fn outcome(&self) -> Option<Result<Payload, Fault>> {
+        Some(match self {
+            Self::RunCompleted(e) => Ok(e.result.clone()),
+            Self::RunFailed(e) => Err(e.fault.clone()),
+            Self::RunCanceled(e) => Err(Fault::Canceled { reason: e.reason.clone() }),
+            Self::RunTerminated(e) => Err(Fault::Terminated { reason: e.reason.clone() }),
+            Self::RunTimedOut(_) => Err(Fault::TimedOut { kind: TimeoutKind::Run, cause: None }),
+            _ => return None,
+        })
     }
 
     /// The event in a few words, for error messages and timelines.
@@ -300,7 +564,20 @@ impl EventKind {
             Self::ActivityCancelRequested(e) => {
                 format!("ActivityCancelRequested (activity {})", e.activity_id)
             }
+            Self::LocalActivityCompleted(e) => {
+                format!("LocalActivityCompleted `{}` (activity {})", e.activity, e.activity_id)
+            }
+            Self::LocalActivityFailed(e) => {
+                format!("LocalActivityFailed `{}` (activity {})", e.failure.activity, e.activity_id)
+            }
             Self::TimerStarted(e) => format!("TimerStarted (timer {})", e.timer_id),
+            Self::ChildScheduled(e) => format!("ChildScheduled `{}` (child {})", e.workflow, e.child_id),
+            Self::ChildCancelRequested(e) => format!("ChildCancelRequested (child {})", e.child_id),
+            Self::SignalSent(e) => format!("SignalSent `{}` to `{}`", e.name, e.workflow_id),
+            Self::CancelSent(e) => format!("CancelSent to `{}`", e.workflow_id),
+            Self::UpdateCompleted(e) => format!("UpdateCompleted (update {})", e.request_id),
+            Self::UpdateRejected(e) => format!("UpdateRejected (update {})", e.request_id),
+            Self::Patched(e) => format!("Patched `{}`", e.patch),
             Self::TimerCanceled(e) => format!("TimerCanceled (timer {})", e.timer_id),
             other => other.name().to_owned(),
         }

@@ -163,6 +163,25 @@ impl FromStr for RunId {
 pub type ActivityId = u64;
 /// The number of a timer within its run.
 pub type TimerId = u64;
+/// The number of a child call within its run.
+pub type ChildId = u64;
+/// The number, within its run, of a call that tells another workflow something.
+pub type SentId = u64;
+
+impl RequestId {
+    /// Begins the ids of requests that runs make; nobody else may use one.
+    const OWN: char = '~';
+
+    /// The id of what a run asks of another workflow.
+    pub fn own(what: &str, run_id: RunId, number: u64) -> Self {
+        Self(format!("{}{what}:{run_id}:{number}", Self::OWN).into())
+    }
+
+    /// Whether a run made it, and not somebody outside.
+    pub fn is_own(&self) -> bool {
+        self.0.starts_with(Self::OWN)
+    }
+}
 
 /// What makes two messages the same message (guarantee G2). Written short, because guards are stored in the header.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -175,6 +194,10 @@ pub enum Identity {
     Timer(TimerId),
     /// A wake.
     Wake(u64),
+    /// The outcome of a child.
+    Child(ChildId),
+    /// Something of an earlier run of the same workflow.
+    Earlier(RunId, Box<Identity>),
 }
 
 impl fmt::Display for Identity {
@@ -184,6 +207,8 @@ impl fmt::Display for Identity {
             Self::Activity(activity, attempt) => write!(f, "a:{activity}:{attempt}"),
             Self::Timer(timer) => write!(f, "t:{timer}"),
             Self::Wake(wake) => write!(f, "w:{wake}"),
+            Self::Child(child) => write!(f, "c:{child}"),
+            Self::Earlier(run_id, identity) => write!(f, "e:{run_id}:{identity}"),
         }
     }
 }
@@ -198,6 +223,12 @@ impl FromStr for Identity {
             ("r", id) => RequestId::new(id).map(Self::Request).map_err(|e| e.to_string()),
             ("t", n) => number(n).map(Self::Timer),
             ("w", n) => number(n).map(Self::Wake),
+            ("c", n) => number(n).map(Self::Child),
+            ("e", rest) => {
+                let (run_id, identity) = rest.split_once(':').ok_or_else(unknown)?;
+                let run_id = run_id.parse().map_err(|_| unknown())?;
+                Ok(Self::Earlier(run_id, Box::new(identity.parse()?)))
+            }
             ("a", rest) => {
                 let (activity, attempt) = rest.split_once(':').ok_or_else(unknown)?;
                 Ok(Self::Activity(number(activity)?, attempt.parse().map_err(|_| unknown())?))
@@ -252,7 +283,8 @@ mod tests {
 
     #[test]
     fn identities_round_trip() {
-        for text in ["r:req:1", "a:7:2", "t:3", "w:1"] {
+        for text in ["r:req:1", "a:7:2", "t:3", "w:1", "c:4", "e:01234567-89ab-4def-8123-456789abcdef:a:7:2"]
+        {
             assert_eq!(text.parse::<Identity>().unwrap().to_string(), text);
         }
         for text in ["", "a:7", "x:1", "t:x", "r:"] {

@@ -12,6 +12,7 @@
 
 mod activity;
 mod blocked;
+mod child;
 mod command;
 pub mod decide;
 mod effect;
@@ -26,21 +27,22 @@ mod retry;
 mod run;
 mod time;
 
-pub use activity::{ActivityOptions, ActivityOutcome, OutcomeResult, Task};
+pub use activity::{ActivityOptions, ActivityOutcome, CompletionToken, LocalActivity, OutcomeResult, Task};
 pub use blocked::Blocked;
+pub use child::{ChildOptions, Parent, ParentClose, StopChild};
 pub use command::Command;
-pub use decide::{Decision, Live, Turn, Verdict, decide};
+pub use decide::{Decision, Live, Turn, Verdict, decide, end_local};
 pub use effect::{Effect, EffectKey, PendingEffect};
 pub use event::*;
 pub use failure::{ActivityFailure, ApplicationFailure, Fault, TimeoutKind, WorkflowFailure};
 pub use id::{
-    ActivityId, Identity, InvalidId, Namespace, RequestId, RunId, TaskQueue, TimerId, WorkflowId,
-    WorkflowType,
+    ActivityId, ChildId, Identity, InvalidId, Namespace, RequestId, RunId, SentId, TaskQueue, TimerId,
+    WorkflowId, WorkflowType,
 };
-pub use message::{IdConflict, IdReuse, Incoming, Message, Start, StartSignal};
+pub use message::{IdConflict, IdReuse, Incoming, Message, Start, Stop, WithStart};
 pub use pace::{Pace, Runaway};
 pub use payload::Payload;
-pub use replay::{Coroutine, Replay, RunInfo, WorkflowCode};
+pub use replay::{Coroutine, Offered, Replay, RunInfo, WorkflowCode};
 pub use retry::RetryPolicy;
-pub use run::{ActivityState, BlockedMark, CarriedRequest, Run, Status, Wake};
+pub use run::{ActivityState, BlockedMark, CarriedRequest, RejectedUpdate, Run, Status, Wake};
 pub use time::Timestamp;

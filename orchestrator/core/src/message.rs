@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ActivityOutcome, Identity, Payload, RequestId, RunId, TimerId, Timestamp, WorkflowType};
+use crate::{
+    ActivityOutcome, ChildId, Identity, OutcomeResult, Parent, Payload, RequestId, RunId, StopChild, TimerId,
+    Timestamp, WorkflowType,
+};
 
 /// A message for one workflow, with what its envelope says.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +36,15 @@ pub enum Message {
         /// Makes it count once.
         request_id: RequestId,
     },
+    /// Ask the run something that it answers.
+    Update {
+        /// The update's name.
+        name: String,
+        /// What it carries.
+        input: Payload,
+        /// Makes it count once, and is how the answer is found.
+        request_id: RequestId,
+    },
     /// Ask the run to stop.
     Cancel {
         /// Who wants that, and why.
@@ -54,6 +66,13 @@ pub enum Message {
     },
     /// An activity attempt ended.
     Outcome(ActivityOutcome),
+    /// Somebody who has an attempt's token says how it ended.
+    Completion {
+        /// The secret of the token.
+        secret: String,
+        /// How the attempt ended.
+        outcome: ActivityOutcome,
+    },
     /// A timer's message arrived.
     Timer {
         /// Which timer.
@@ -64,6 +83,15 @@ pub enum Message {
         /// Which wake.
         wake: u64,
     },
+    /// A child ended, or could not be started.
+    ChildOutcome {
+        /// Which child.
+        child_id: ChildId,
+        /// How it went.
+        result: OutcomeResult,
+    },
+    /// The parent wants this child to stop.
+    Stop(Box<Stop>),
 }
 
 impl Message {
@@ -72,13 +100,31 @@ impl Message {
         match self {
             Self::Start(start) => Identity::Request(start.request_id.clone()),
             Self::Signal { request_id, .. }
+            | Self::Update { request_id, .. }
             | Self::Cancel { request_id, .. }
             | Self::Terminate { request_id, .. }
             | Self::Resume { request_id } => Identity::Request(request_id.clone()),
-            Self::Outcome(outcome) => Identity::Activity(outcome.activity_id, outcome.attempt),
+            Self::Stop(stop) => Identity::Request(stop.request_id()),
+            Self::ChildOutcome { child_id, .. } => Identity::Child(*child_id),
+            Self::Outcome(outcome) | Self::Completion { outcome, .. } => {
+                Identity::Activity(outcome.activity_id, outcome.attempt)
+            }
             Self::Timer { timer_id } => Identity::Timer(*timer_id),
             Self::Wake { wake } => Identity::Wake(*wake),
         }
+    }
+
+    /// Whether it is a request of somebody outside, for a workflow rather than for one run of it.
+    pub fn is_request(&self) -> bool {
+        !matches!(
+            self,
+            Self::Outcome(_)
+                | Self::Completion { .. }
+                | Self::Timer { .. }
+                | Self::Wake { .. }
+                | Self::ChildOutcome { .. }
+                | Self::Stop(_)
+        )
     }
 
     /// The word for it in the message contract.
@@ -86,12 +132,16 @@ impl Message {
         match self {
             Self::Start(_) => "start",
             Self::Signal { .. } => "signal",
+            Self::Update { .. } => "update",
             Self::Cancel { .. } => "cancel",
             Self::Terminate { .. } => "terminate",
             Self::Resume { .. } => "resume",
             Self::Outcome(_) => "outcome",
+            Self::Completion { .. } => "complete",
             Self::Timer { .. } => "timer",
             Self::Wake { .. } => "wake",
+            Self::ChildOutcome { .. } => "child_outcome",
+            Self::Stop(_) => "stop_child",
         }
     }
 }
@@ -111,19 +161,47 @@ pub struct Start {
     pub id_conflict: IdConflict,
     /// How long the run may take.
     pub run_timeout: Option<Duration>,
+    /// How long the workflow may take, the runs that it continues as included.
+    pub execution_timeout: Option<Duration>,
+    /// How long the code waits before it begins.
+    pub delay: Option<Duration>,
     /// Notes for people.
     pub memo: Option<Payload>,
     /// Values to filter lists by.
     pub attributes: Option<Payload>,
     /// A signal to deliver with the start.
-    pub signal: Option<StartSignal>,
+    pub signal: Option<WithStart>,
+    /// An update to deliver with the start; it is answered under the start's request id.
+    pub update: Option<WithStart>,
+    /// The call that starts it as a child.
+    pub parent: Option<Parent>,
 }
 
-/// The signal of a signal-with-start.
+/// A parent's wish that its child stop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The child's workflow type, for the history of one that was never started.
+    pub workflow: WorkflowType,
+    /// The call that started it, or is yet to.
+    pub parent: Parent,
+    /// Asked, or by force.
+    pub how: StopChild,
+    /// Why.
+    pub reason: String,
+}
+
+impl Stop {
+    /// Makes it count once.
+    pub fn request_id(&self) -> RequestId {
+        self.parent.stop_request(self.how)
+    }
+}
+
+/// The signal of a signal-with-start, the update of an update-with-start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct StartSignal {
-    /// The signal's name.
+pub struct WithStart {
+    /// Its name.
     pub name: String,
     /// What it carries.
     #[serde(default)]

@@ -61,14 +61,21 @@ pub struct Pace {
 pub(crate) fn is_input(run: &Run, incoming: &Incoming) -> bool {
     let request_id = match &incoming.message {
         Message::Signal { request_id, .. }
+        | Message::Update { request_id, .. }
         | Message::Cancel { request_id, .. }
         | Message::Terminate { request_id, .. }
         | Message::Resume { request_id } => request_id,
         Message::Start(start) if start.signal.is_some() || !run.status.is_open() => &start.request_id,
-        Message::Start(_) | Message::Outcome(_) | Message::Timer { .. } | Message::Wake { .. } => {
-            return false;
-        }
+        Message::Start(_)
+        | Message::Outcome(_)
+        | Message::Completion { .. }
+        | Message::Timer { .. }
+        | Message::Wake { .. }
+        | Message::ChildOutcome { .. }
+        | Message::Stop(_) => return false,
     };
-    let is_its_own = incoming.run_id.is_none_or(|run_id| run_id == run.info.run_id);
-    is_its_own && run.absorbed_request(request_id).is_none()
+    let is_its_own = incoming.run_id.is_none_or(|run_id| run.is_meant(run_id, &incoming.message));
+    let is_known = run.absorbed_request(request_id).is_some() || run.has_rejected(request_id);
+    // What runs tell each other is not from outside: two of them could go on for ever.
+    is_its_own && !request_id.is_own() && !is_known
 }

@@ -8,8 +8,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActivityId, ActivityScheduled, Blocked, Effect, EffectKey, Event, EventKind, Fault, Identity, Namespace,
-    Pace, Payload, PendingEffect, RequestId, RunId, RunInfo, Task, TimerId, Timestamp,
+    ActivityId, ActivityScheduled, Blocked, ChildId, ChildScheduled, CompletionToken, Effect, EffectKey,
+    Event, EventKind, Fault, Identity, Namespace, OutcomeResult, Pace, ParentClose, Payload, PendingEffect,
+    RequestId, RunContinuedAsNew, RunId, RunInfo, RunStarted, SentId, StopChild, Task, TimerId, TimerStarted,
+    Timestamp,
 };
 
 /// Where a run stands.
@@ -28,6 +30,8 @@ pub enum Status {
     Terminated,
     /// It passed its time limit.
     TimedOut,
+    /// The workflow goes on as another run.
+    ContinuedAsNew,
 }
 
 impl Status {
@@ -45,6 +49,7 @@ impl Status {
             Self::Canceled => "canceled",
             Self::Terminated => "terminated",
             Self::TimedOut => "timed_out",
+            Self::ContinuedAsNew => "continued_as_new",
         }
     }
 }
@@ -66,6 +71,8 @@ pub struct ActivityState {
     pub attempt: u32,
     /// Why the attempt before it failed.
     pub last_failure: Option<Fault>,
+    /// It was asked to stop, and the code waits for how it ends: no attempt follows a failed one.
+    pub canceling: bool,
 }
 
 impl ActivityState {
@@ -106,6 +113,15 @@ pub struct CarriedRequest {
     pub at: Timestamp,
 }
 
+/// An update that the code refused: nothing but this remembers it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectedUpdate {
+    /// The update's request.
+    pub request_id: RequestId,
+    /// Why it was refused.
+    pub reason: String,
+}
+
 /// One run of a workflow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
@@ -119,12 +135,26 @@ pub struct Run {
     pub last_event: u64,
     /// The time of the last event.
     pub last_time: Timestamp,
+    /// How it began.
+    pub started: Option<Arc<RunStarted>>,
     /// When the run must have ended, if there is a limit.
     pub deadline: Option<(Timestamp, Duration)>,
     /// Activities without an end in the log.
     pub activities: BTreeMap<ActivityId, ActivityState>,
     /// Timers neither fired nor canceled, with their due times.
     pub timers: BTreeMap<TimerId, Timestamp>,
+    /// Child workflows whose end is not in the log; of a closed run, those that outlive it.
+    pub children: BTreeMap<ChildId, Arc<ChildScheduled>>,
+    /// What other workflows are told, as long as it may have to be sent again.
+    pub sent: BTreeMap<SentId, Arc<EventKind>>,
+    /// Updates without an answer.
+    pub updates: BTreeMap<RequestId, u64>,
+    /// Updates that were refused lately.
+    pub rejected: Vec<RejectedUpdate>,
+    /// How the workflow ended, if it has.
+    pub outcome: Option<Result<Payload, Fault>>,
+    /// What follows this run, if something does.
+    pub continued: Option<Arc<RunContinuedAsNew>>,
     /// The requests that this run has absorbed, each with its event's number.
     pub requests: BTreeMap<RequestId, u64>,
     /// The requests that earlier runs of this id have absorbed.
@@ -148,6 +178,8 @@ pub struct Run {
 impl Run {
     /// The most carried requests that a header keeps.
     pub const MOST_CARRIED: usize = 4_096;
+    /// The most refused updates that a header keeps.
+    pub const MOST_REJECTED: usize = 64;
     /// How long a carried request is kept: as long as a queue may keep its message.
     pub const CARRY_FOR: Duration = Duration::from_secs(14 * 86_400);
 
@@ -159,9 +191,16 @@ impl Run {
             status: Status::Running,
             turn: 0,
             last_event: 0,
+            started: None,
             deadline: None,
             activities: BTreeMap::new(),
             timers: BTreeMap::new(),
+            children: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            updates: BTreeMap::new(),
+            rejected: Vec::new(),
+            outcome: None,
+            continued: None,
             requests: BTreeMap::new(),
             carried: Vec::new(),
             effects: BTreeMap::new(),
@@ -181,8 +220,12 @@ impl Run {
         self.last_time = event.t;
         match &event.kind {
             EventKind::RunStarted(e) => {
-                self.deadline = e.run_timeout.map(|limit| (event.t.plus(limit), limit));
+                let of_run = e.run_timeout.map(|limit| (event.t.plus(limit), limit));
+                let of_workflow = e.execution_deadline.map(|at| (at, at.since(event.t)));
+                self.deadline = of_run.into_iter().chain(of_workflow).min();
                 self.remember(&e.request_id);
+                e.unread.updates.iter().for_each(|update| self.ask(&update.request_id));
+                self.started = Some(Arc::new(e.clone()));
             }
             EventKind::ActivityScheduled(e) => self.schedule(e, event.t),
             EventKind::ActivityAttemptFailed(e) => {
@@ -194,13 +237,37 @@ impl Run {
             }
             EventKind::ActivityCompleted(e) => self.end_activity(e.activity_id),
             EventKind::ActivityFailed(e) => self.end_activity(e.activity_id),
+            EventKind::ActivityCancelRequested(e) if e.waits => {
+                if let Some(activity) = self.activities.get_mut(&e.activity_id) {
+                    activity.canceling = true;
+                }
+            }
             EventKind::ActivityCancelRequested(e) => self.end_activity(e.activity_id),
             EventKind::TimerStarted(e) => {
                 self.timers.insert(e.timer_id, e.fire_at);
             }
             EventKind::TimerFired(e) => self.end_timer(e.timer_id),
             EventKind::TimerCanceled(e) => self.end_timer(e.timer_id),
+            EventKind::ChildScheduled(e) => {
+                self.children.insert(e.child_id, Arc::new(e.clone()));
+            }
+            EventKind::ChildCompleted(e) => self.end_child(e.child_id),
+            EventKind::ChildFailed(e) => self.end_child(e.child_id),
+            EventKind::ChildCancelRequested(e) => {
+                self.effects.remove(&EffectKey::Start(e.child_id));
+            }
+            EventKind::SignalSent(e) => self.send(e.sent_id, &event.kind),
+            EventKind::CancelSent(e) => self.send(e.sent_id, &event.kind),
             EventKind::SignalReceived(e) => self.remember(&e.request_id),
+            EventKind::UpdateReceived(e) => {
+                self.remember(&e.request_id);
+                self.ask(&e.request_id);
+            }
+            EventKind::UpdateCompleted(e) => self.answered(&e.request_id),
+            EventKind::UpdateRejected(e) => self.answered(&e.request_id),
+            EventKind::LocalActivityCompleted(_)
+            | EventKind::LocalActivityFailed(_)
+            | EventKind::Patched(_) => {}
             EventKind::CancelRequested(e) => self.remember(&e.request_id),
             EventKind::ResumeRequested(e) => self.remember(&e.request_id),
             EventKind::RunBlocked(_) => {}
@@ -212,6 +279,13 @@ impl Run {
                 e.request_id.iter().for_each(|id| self.remember(id));
                 self.close(Status::Terminated);
             }
+            EventKind::RunContinuedAsNew(e) => {
+                self.continued = Some(Arc::new(e.clone()));
+                self.close(Status::ContinuedAsNew);
+            }
+        }
+        if let Some(outcome) = event.kind.outcome() {
+            self.outcome = Some(outcome);
         }
     }
 
@@ -245,7 +319,50 @@ impl Run {
             scheduled_at: state.scheduled_at,
             available_at,
             options: state.scheduled.options.clone(),
+            token: state.scheduled.secret.clone().map(|secret| CompletionToken {
+                workflow_id: self.info.workflow_id.clone(),
+                run_id: self.info.run_id,
+                activity_id,
+                attempt,
+                secret,
+            }),
         })
+    }
+
+    /// The call that started this run as a child.
+    pub fn parent(&self) -> Option<&crate::Parent> {
+        self.started.as_ref()?.parent.as_ref()
+    }
+
+    /// Whether a message that names `run_id` is for this run. A request that names the first of the runs that continue one
+    /// another means the last; what the runs themselves send means that run and no other.
+    pub fn is_meant(&self, run_id: RunId, message: &crate::Message) -> bool {
+        let first = self.started.as_ref().and_then(|started| started.first_run_id);
+        run_id == self.info.run_id || (message.is_request() && first == Some(run_id))
+    }
+
+    /// What the parent is to be told, if there is one and the workflow has ended.
+    pub fn report_to_parent(&self) -> Option<(&crate::Parent, OutcomeResult)> {
+        let result = match self.outcome.clone()? {
+            Ok(result) => OutcomeResult::Completed(result),
+            Err(fault) => OutcomeResult::Failed(fault),
+        };
+        Some((self.parent()?, result))
+    }
+
+    /// When the code begins, if it still waits for that.
+    pub fn begins_at(&self) -> Option<Timestamp> {
+        self.timers.get(&TimerStarted::BEGIN).copied()
+    }
+
+    /// Forgets an effect of which no event will say that it was done; whoever did it may.
+    pub fn has_done(&mut self, effect: &Effect) {
+        if effect.has_no_answer() {
+            self.effects.remove(&effect.key());
+            if let Effect::Send { sent_id, .. } = effect {
+                self.sent.remove(sent_id);
+            }
+        }
     }
 
     /// The earliest time limit of the run or one of its activities.
@@ -293,6 +410,7 @@ impl Run {
             scheduled_at: at,
             attempt: 1,
             last_failure: None,
+            canceling: false,
         };
         self.activities.insert(event.activity_id, state);
     }
@@ -307,22 +425,57 @@ impl Run {
         self.effects.remove(&EffectKey::Timer(timer_id));
     }
 
+    fn end_child(&mut self, child_id: ChildId) {
+        self.children.remove(&child_id);
+        self.effects.remove(&EffectKey::Start(child_id));
+    }
+
+    fn send(&mut self, sent_id: SentId, event: &EventKind) {
+        self.sent.insert(sent_id, Arc::new(event.clone()));
+    }
+
+    fn ask(&mut self, request_id: &RequestId) {
+        self.updates.insert(request_id.clone(), self.last_event);
+    }
+
+    fn answered(&mut self, request_id: &RequestId) {
+        self.updates.remove(request_id);
+    }
+
     fn remember(&mut self, request_id: &RequestId) {
-        self.requests.insert(request_id.clone(), self.last_event);
+        // A start may bring a signal or an update of the same request: the start counts.
+        self.requests.entry(request_id.clone()).or_insert(self.last_event);
     }
 
     fn close(&mut self, status: Status) {
         self.status = status;
         self.activities.clear();
         self.timers.clear();
+        // A child that may outlive this run is started, though the run ended before anybody could.
+        self.children.retain(|_, child| child.options.parent_close == ParentClose::Abandon);
         self.wake = None;
         self.blocked = None;
-        self.pace = None;
-        self.effects.retain(|_, pending| pending.effect.outlives_run());
+        if status != Status::ContinuedAsNew {
+            self.pace = None;
+        }
+        let children = &self.children;
+        self.effects.retain(|_, pending| match &pending.effect {
+            Effect::SendStart { child_id, .. } => children.contains_key(child_id),
+            effect => effect.outlives_run(),
+        });
     }
 
     /// Records an effect as pending.
+    /// One that ends a child by force is not replaced by one that asks it to stop.
     pub(crate) fn pend(&mut self, guard: Identity, effect: Effect) {
+        let how = |effect: &Effect| match effect {
+            Effect::StopChild { how, .. } => Some(*how),
+            _ => None,
+        };
+        let pending = self.effects.get(&effect.key()).and_then(|pending| how(&pending.effect));
+        if pending == Some(StopChild::Terminate) && how(&effect) == Some(StopChild::Cancel) {
+            return;
+        }
         self.effects.insert(effect.key(), PendingEffect { guard, effect });
     }
 }
@@ -352,6 +505,12 @@ mod tests {
             run_timeout: None,
             memo: None,
             attributes: None,
+            execution_deadline: None,
+            begins_at: None,
+            parent: None,
+            continued_from: None,
+            first_run_id: None,
+            unread: crate::Unread::default(),
         };
         run.apply(&Event { n: 1, t: Timestamp::default(), kind: started.into() });
         for n in 2..=5_000 {

@@ -21,6 +21,12 @@ pub trait Attempt: Send + Sync {
     /// For an exclusive activity: rises with every holder of the lease; 0 without a lease.
     fn epoch(&self) -> u64;
 
+    /// Says that the attempt ends without an outcome: whoever has its token reports one later. What the code returns then
+    /// counts for nothing. `false` if the activity is none that completes later.
+    fn leave(&self) -> bool {
+        false
+    }
+
     /// Resolves when the attempt should stop (see [`Attempt::heartbeat`]).
     fn stopped(&self) -> BoxFuture<'static, Fault>;
 }

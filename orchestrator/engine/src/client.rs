@@ -1,21 +1,20 @@
 //! What a client does: sends requests to the inbox and reads histories. It needs no orchestrator in its process, only
 //! the bucket and the inbox.
 
+mod answers;
 mod list;
+mod results;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::channel::oneshot;
-use millrace_core::{
-    BlockedMark, Event, EventKind, Fault, Payload, RequestId, Run, RunId, Status, TimeoutKind,
-    WorkflowFailure, WorkflowId,
-};
+use millrace_core::{Blocked, Event, RequestId, Run, RunId, WorkflowId};
 use millrace_format::message::{self, InboxMessage};
 use millrace_format::{Head, Keys};
 
 pub use list::{ListFilter, Listed};
+pub use results::{Outcome, follower_of};
 
 use crate::dispatch::send_one;
 use crate::load::{LoadError, Reader};
@@ -45,6 +44,9 @@ pub enum ClientError {
     /// The bucket did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The run's code cannot go on, so it cannot answer.
+    #[error("the run is blocked: {0}")]
+    Blocked(Blocked),
 }
 
 impl From<DispatchError> for ClientError {
@@ -54,17 +56,6 @@ impl From<DispatchError> for ClientError {
             DispatchError::Queue(error) => Self::Queue(error),
         }
     }
-}
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// With a result.
-    Completed(Payload),
-    /// Without.
-    Failed(WorkflowFailure),
-    /// It has not: its code cannot go on.
-    Blocked(Box<BlockedMark>),
 }
 
 /// Sends requests and reads runs.
@@ -116,6 +107,9 @@ impl Client {
             }
             let is_settled = self.notices.as_ref().is_none_or(|notices| notices.is_settled(request_id));
             if let Some(live) = self.reader.load(id).await?.live {
+                if let Some(reason) = live.run.rejection(request_id) {
+                    return Err(ClientError::Rejected(reason.to_owned()));
+                }
                 if let Some(run_id) = live.run.absorbed_request(request_id) {
                     self.ports.queues.settle().await?;
                     return Ok(run_id);
@@ -180,34 +174,16 @@ impl Client {
         let events = self.reader.events(&head).await?;
         Ok((head, events))
     }
-
-    /// How the run ended, if it has; or that it is blocked.
-    pub async fn outcome(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Option<Outcome>, ClientError> {
-        let head = self.head(id, run).await?;
-        if let (Status::Running, Some(mark)) = (head.header.status, &head.header.blocked) {
-            return Ok(Some(Outcome::Blocked(Box::new(mark.clone()))));
-        }
-        Ok(outcome_of(&head))
-    }
-
-    /// Waits until the run has ended or is blocked.
-    pub async fn result(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Outcome, ClientError> {
-        loop {
-            let at_rest = self.at_rest(id);
-            if let Some(outcome) = self.outcome(id, run).await? {
-                return Ok(outcome);
-            }
-            at_rest.boxed().await;
-        }
-    }
 }
 
 fn address(request: &InboxMessage) -> (&WorkflowId, Option<RunId>, Option<&RequestId>) {
     match request {
         InboxMessage::Start(m) => (&m.id, m.run_id, m.request_id.as_ref()),
-        InboxMessage::Signal(m) => (&m.id, m.run_id, m.request_id.as_ref()),
+        InboxMessage::Signal(m) | InboxMessage::Update(m) => (&m.id, m.run_id, m.request_id.as_ref()),
         InboxMessage::Cancel(m) | InboxMessage::Terminate(m) => (&m.id, m.run_id, m.request_id.as_ref()),
         InboxMessage::Resume(m) => (&m.id, m.run_id, m.request_id.as_ref()),
+        InboxMessage::Complete(m) => (&m.token.workflow_id, Some(m.token.run_id), m.request_id.as_ref()),
+        InboxMessage::Fail(m) => (&m.token.workflow_id, Some(m.token.run_id), m.request_id.as_ref()),
     }
 }
 
@@ -217,21 +193,15 @@ fn without_trace(request: &InboxMessage, wanted: Option<RunId>, run: &Run) -> Op
     if matches!(request, InboxMessage::Start(_)) {
         return None;
     }
-    if !run.status.is_open() || wanted.is_some_and(|wanted| wanted != run.info.run_id) {
+    if !run.status.is_open() || !is_meant(run, wanted) {
         return Some(Err("the run is closed".into()));
     }
     let goes_on = matches!(request, InboxMessage::Resume(_)) && run.blocked.is_none();
     goes_on.then_some(Ok(run.info.run_id))
 }
 
-fn outcome_of(head: &Head) -> Option<Outcome> {
-    let fault = match &head.events.last()?.kind {
-        EventKind::RunCompleted(e) => return Some(Outcome::Completed(e.result.clone())),
-        EventKind::RunFailed(e) => e.fault.clone(),
-        EventKind::RunCanceled(e) => Fault::Canceled { reason: e.reason.clone() },
-        EventKind::RunTerminated(e) => Fault::Terminated { reason: e.reason.clone() },
-        EventKind::RunTimedOut(_) => Fault::TimedOut { kind: TimeoutKind::Run, cause: None },
-        _ => return None,
-    };
-    Some(Outcome::Failed(WorkflowFailure { workflow: head.header.workflow.to_string(), fault }))
+/// Whether a request that names `wanted` is for this run: the first of the runs that continue one another means the last.
+pub fn is_meant(run: &Run, wanted: Option<RunId>) -> bool {
+    let first = run.started.as_ref().and_then(|started| started.first_run_id);
+    wanted.is_none_or(|wanted| wanted == run.info.run_id || Some(wanted) == first)
 }

@@ -1,4 +1,7 @@
-//! Doing the effects of a committed turn: tasks, timers, wakes, cancel requests, index entries.
+//! Doing the effects of a committed turn: tasks, timers, wakes, what other workflows are told, cancel requests, index
+//! entries.
+
+mod refused;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,12 +10,13 @@ use bytes::Bytes;
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use millrace_core::{
-    ActivityOutcome, ApplicationFailure, Effect, Fault, OutcomeResult, Payload, PendingEffect, Run, Task,
-    Timestamp,
+    ActivityOutcome, ApplicationFailure, ChildId, ChildScheduled, Effect, EventKind, Fault, OutcomeResult,
+    Parent, Payload, PendingEffect, RequestId, Run, RunId, Stop, Task, Timestamp, WorkflowId,
 };
-use millrace_format::message::{self, EventMessage, Report};
+use millrace_format::message::{self, EventMessage, Report, StartChild};
 use millrace_format::{IndexEntry, Keys, Lease, TimerEntry};
 
+use self::refused::IfRefused;
 use crate::ports::{
     Condition, Delivery, OutMessage, Ports, PutError, QueueError, QueueName, Queues, StoreError,
 };
@@ -50,7 +54,7 @@ pub(crate) struct Dispatcher {
 /// Everything a turn has to send or write, by destination.
 #[derive(Default)]
 struct Plan {
-    messages: BTreeMap<QueueName, Vec<(OutMessage, Option<Task>)>>,
+    messages: BTreeMap<QueueName, Vec<(OutMessage, IfRefused)>>,
     later: Vec<(String, TimerEntry)>,
 }
 
@@ -78,10 +82,7 @@ impl Dispatcher {
             match &pending.effect {
                 Effect::IndexOpen => self.index_open(run).await?,
                 Effect::IndexClosed => self.index_closed(run).await?,
-                Effect::SendTask { .. }
-                | Effect::SendTimer { .. }
-                | Effect::SendWake { .. }
-                | Effect::CancelActivity { .. } => {}
+                _ => {} // A message, or a cancel request: sent above.
             }
         }
         Ok(())
@@ -106,40 +107,93 @@ impl Dispatcher {
                 let task = Task { namespace: self.keys.namespace().clone(), ..task };
                 let (queue, body) = (QueueName::task(&task.task_queue), message::write(&task));
                 let name = format!("a{activity_id}.{attempt}");
-                self.plan_message(run, (queue, body, Some(task)), *at, &name, plan);
+                self.plan_message(run, (queue, body, IfRefused::FailTask(Box::new(task))), *at, &name, plan);
             }
             Effect::SendTimer { timer_id, at } => {
                 self.plan_event(run, Report::Timer { timer_id: *timer_id }, *at, plan);
             }
             Effect::SendWake { wake, at } => self.plan_event(run, Report::Wake { wake: *wake }, *at, plan),
+            Effect::SendStart { child_id, .. } => {
+                let Some(child) = run.children.get(child_id) else { return };
+                let ChildScheduled { workflow, input, options, .. } = (**child).clone();
+                let parent = parent(run, *child_id);
+                let report = StartChild { workflow, input, options, parent: parent.clone() };
+                let to = (&child.workflow_id, None, IfRefused::NoChild(parent));
+                self.plan_tell(to, Report::StartChild(Box::new(report)), plan);
+            }
+            Effect::StopChild { child_id, workflow_id, workflow, how, reason, .. } => {
+                let (workflow, parent) = (workflow.clone(), parent(run, *child_id));
+                let stop = Stop { workflow, parent, how: *how, reason: reason.clone() };
+                let to = (workflow_id, None, IfRefused::lost(run, "stop", workflow_id));
+                self.plan_tell(to, Report::StopChild(Box::new(stop)), plan);
+            }
+            Effect::ReportToParent => {
+                let Some((parent, result)) = run.report_to_parent() else { return };
+                let report = Report::ChildOutcome { child_id: parent.child_id, result };
+                let to = (&parent.workflow_id, Some(parent.run_id), IfRefused::NoOutcome(parent.clone()));
+                self.plan_tell(to, report, plan);
+            }
+            Effect::Send { sent_id, .. } => {
+                let request_id = RequestId::own("sent", run.info.run_id, *sent_id);
+                match run.sent.get(sent_id).map(AsRef::as_ref) {
+                    Some(EventKind::SignalSent(e)) => {
+                        let (name, input) = (e.name.clone(), e.input.clone());
+                        let report = Report::Signal { name, input, request_id };
+                        let to = (&e.workflow_id, None, IfRefused::lost(run, "signal", &e.workflow_id));
+                        self.plan_tell(to, report, plan);
+                    }
+                    Some(EventKind::CancelSent(e)) => {
+                        let report = Report::Cancel { reason: e.reason.clone(), request_id };
+                        let to = (&e.workflow_id, None, IfRefused::lost(run, "cancel", &e.workflow_id));
+                        self.plan_tell(to, report, plan);
+                    }
+                    _ => {}
+                }
+            }
             Effect::CancelActivity { .. } | Effect::IndexOpen | Effect::IndexClosed => {}
         }
+    }
+
+    /// Something that a workflow is told at once, by this one.
+    fn plan_tell(
+        &self,
+        (to, run_id, if_refused): (&WorkflowId, Option<RunId>, IfRefused),
+        report: Report,
+        plan: &mut Plan,
+    ) {
+        let (namespace, workflow_id) = (self.keys.namespace().clone(), to.clone());
+        let event = EventMessage { v: 1, namespace, workflow_id, run_id, report };
+        let body = message::write(&event);
+        let if_refused = if_refused.of(&body);
+        plan.messages.entry(QueueName::events()).or_default().push((OutMessage::now(body), if_refused));
     }
 
     fn plan_event(&self, run: &Run, report: Report, due: Timestamp, plan: &mut Plan) {
         let name = match &report {
             Report::Timer { timer_id } => format!("t{timer_id}"),
             Report::Wake { wake } => format!("w{wake}"),
-            Report::Outcome(outcome) => format!("o{}.{}", outcome.activity_id, outcome.attempt),
+            _ => "now".to_owned(), // Nothing else waits for a time.
         };
-        let (workflow_id, run_id) = (run.info.workflow_id.clone(), run.info.run_id);
+        let (workflow_id, run_id) = (run.info.workflow_id.clone(), Some(run.info.run_id));
         let event =
             EventMessage { v: 1, namespace: self.keys.namespace().clone(), workflow_id, run_id, report };
-        self.plan_message(run, (QueueName::events(), message::write(&event), None), due, &name, plan);
+        let message = (QueueName::events(), message::write(&event), IfRefused::Again);
+        self.plan_message(run, message, due, &name, plan);
     }
 
     /// §7: within 15 minutes a delayed message, else a key in the bucket.
     fn plan_message(
         &self,
         run: &Run,
-        (queue, body, task): (QueueName, String, Option<Task>),
+        (queue, body, if_refused): (QueueName, String, IfRefused),
         due: Timestamp,
         name: &str,
         plan: &mut Plan,
     ) {
         let delay = due.since(self.ports.clock.now());
         if delay <= <dyn Queues>::LONGEST_DELAY {
-            plan.messages.entry(queue).or_default().push((OutMessage { body, delay, error: None }, task));
+            let message = OutMessage { body, delay, error: None };
+            plan.messages.entry(queue).or_default().push((message, if_refused));
             return;
         }
         let key = self.keys.timer(due, &run.info.workflow_id, run.info.run_id, name);
@@ -152,15 +206,17 @@ impl Dispatcher {
     async fn send(&self, plan: Plan) -> Result<(), DispatchError> {
         let mut failed = None;
         for (queue, messages) in plan.messages {
-            let (messages, tasks): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
+            let (messages, if_refused): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
             let answers = self.ports.queues.send(&queue, messages).await;
-            for (answer, task) in answers.into_iter().zip(tasks) {
-                match (answer, task) {
-                    (Ok(()), _) => {}
-                    (Err(QueueError::Invalid { reason, .. }), Some(task)) => {
-                        self.refused(&task, &reason).await?
+            for (answer, if_refused) in answers.into_iter().zip(if_refused) {
+                let answer = match answer {
+                    Err(QueueError::Invalid { reason, queue }) => {
+                        self.refused(if_refused, queue, reason).await
                     }
-                    (Err(error), _) => failed = Some(error),
+                    sent => sent,
+                };
+                if let Err(error) = answer {
+                    failed = Some(error);
                 }
             }
         }
@@ -169,17 +225,6 @@ impl Dispatcher {
         });
         try_join_all(puts).await?;
         failed.map_or(Ok(()), |error| Err(error.into()))
-    }
-
-    /// A task that no queue will ever take fails its activity; the others are not held up.
-    async fn refused(&self, task: &Task, reason: &str) -> Result<(), DispatchError> {
-        tracing::error!(workflow_id = %task.workflow_id, task_queue = %task.task_queue, reason, "task refused");
-        let text = format!("task queue `{}` refused the task: {reason}", task.task_queue);
-        let failure = ApplicationFailure::new("TaskRefused", text).non_retryable();
-        let result = OutcomeResult::Failed(Fault::Application(failure));
-        let (activity_id, attempt) = (task.activity_id, task.attempt);
-        report(&self.ports, task, ActivityOutcome { activity_id, attempt, receive_count: 1, result }).await?;
-        Ok(())
     }
 
     async fn index_open(&self, run: &Run) -> Result<(), DispatchError> {
@@ -239,6 +284,31 @@ pub(crate) fn vanished(task: &Task, receives: u32, reason: &str) -> ActivityOutc
     ActivityOutcome { activity_id, attempt, receive_count: receives.max(1), result }
 }
 
+/// Tells a parent that its child cannot be started: that is how the call ends.
+pub(crate) async fn report_not_started(
+    ports: &Ports,
+    keys: &Keys,
+    parent: &Parent,
+    reason: &str,
+) -> Result<(), QueueError> {
+    let failure = ApplicationFailure::new("ChildNotStarted", reason).non_retryable();
+    report_child_failed(ports, keys, parent, failure).await
+}
+
+/// Tells a parent how the call of its child ends.
+async fn report_child_failed(
+    ports: &Ports,
+    keys: &Keys,
+    parent: &Parent,
+    failure: ApplicationFailure,
+) -> Result<(), QueueError> {
+    let result = OutcomeResult::Failed(Fault::Application(failure));
+    let report = Report::ChildOutcome { child_id: parent.child_id, result };
+    let (namespace, workflow_id) = (keys.namespace().clone(), parent.workflow_id.clone());
+    let event = EventMessage { v: 1, namespace, workflow_id, run_id: Some(parent.run_id), report };
+    send_one(ports, &QueueName::events(), OutMessage::now(message::write(&event))).await
+}
+
 /// Sends the outcome of a task's attempt to the events queue. One that the queue will never take, because it is too
 /// large, fails the activity: else the task would come again and again.
 pub(crate) async fn report(ports: &Ports, task: &Task, outcome: ActivityOutcome) -> Result<(), QueueError> {
@@ -246,19 +316,22 @@ pub(crate) async fn report(ports: &Ports, task: &Task, outcome: ActivityOutcome)
     match send_outcome(ports, task, outcome).await {
         Err(QueueError::Invalid { reason, .. }) => {
             tracing::error!(workflow_id = %task.workflow_id, activity = task.activity, reason, "outcome refused");
-            let text = format!("{reason}; return less, or say where the result lies");
-            let failure = ApplicationFailure::new("OutcomeRefused", text).non_retryable();
-            let result = OutcomeResult::Failed(Fault::Application(failure));
+            let result = OutcomeResult::Failed(Fault::Application(outcome_refused(&reason)));
             send_outcome(ports, task, ActivityOutcome { activity_id, attempt, receive_count, result }).await
         }
         sent => sent,
     }
 }
 
+fn outcome_refused(reason: &str) -> ApplicationFailure {
+    let text = format!("{reason}; return less, or say where the result lies");
+    ApplicationFailure::new("OutcomeRefused", text).non_retryable()
+}
+
 async fn send_outcome(ports: &Ports, task: &Task, outcome: ActivityOutcome) -> Result<(), QueueError> {
     let report = Report::Outcome(outcome);
     let (namespace, workflow_id) = (task.namespace.clone(), task.workflow_id.clone());
-    let event = EventMessage { v: 1, namespace, workflow_id, run_id: task.run_id, report };
+    let event = EventMessage { v: 1, namespace, workflow_id, run_id: Some(task.run_id), report };
     send_one(ports, &QueueName::events(), OutMessage::now(message::write(&event))).await
 }
 
@@ -282,6 +355,11 @@ pub(crate) async fn dead_letter(
         OutMessage { body: delivery.body.clone(), delay: Duration::ZERO, error: Some(reason.to_owned()) };
     send_one(ports, &queue.dead_letters(), message).await?;
     ports.queues.delete(queue, std::slice::from_ref(&delivery.receipt)).await
+}
+
+/// The call of this run that a child goes by.
+fn parent(run: &Run, child_id: ChildId) -> Parent {
+    Parent { workflow_id: run.info.workflow_id.clone(), run_id: run.info.run_id, child_id }
 }
 
 fn entry(run: &Run) -> IndexEntry {

@@ -20,7 +20,7 @@ mod tick;
 mod worker;
 
 pub use activity_code::{ActivityCode, Attempt};
-pub use client::{Client, ClientError, ListFilter, Listed, Outcome};
+pub use client::{Client, ClientError, ListFilter, Listed, Outcome, follower_of, is_meant};
 pub use dead_letters::DeadLetters;
 pub use dispatch::DispatchError;
 pub use load::{LoadError, Reader};

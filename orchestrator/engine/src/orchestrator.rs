@@ -1,6 +1,7 @@
 //! The orchestrator: messages in, turns, acknowledgements out. Stateless but for its cache.
 
 mod commit;
+mod locals;
 mod settle;
 mod stats;
 mod turn;
@@ -17,6 +18,7 @@ use millrace_format::Keys;
 use millrace_format::message::{self, Addressed};
 
 use crate::Notices;
+use crate::activity_code::ActivityCode;
 use crate::cache::RunCache;
 use crate::dispatch::{Dispatcher, dead_letter};
 use crate::load::Reader;
@@ -36,6 +38,9 @@ pub struct OrchestratorConfig {
     pub build: String,
     /// How long a received message is hidden: longer than any turn takes, short enough for a quick repair.
     pub visibility: Duration,
+    /// How long the local activities of one turn may take together: the commit needs its share of the visibility, and of
+    /// the time that a function has.
+    pub locals_within: Duration,
     /// How long one receive waits for a first message.
     pub poll: Duration,
     /// How many live runs are kept between turns.
@@ -51,6 +56,7 @@ impl Default for OrchestratorConfig {
             namespace: Namespace::default(),
             build: "unknown".into(),
             visibility: Duration::from_secs(60),
+            locals_within: Duration::from_secs(30),
             poll: Duration::from_secs(20),
             cached_runs: NonZeroUsize::MIN.saturating_add(511),
             runaway: None,
@@ -62,6 +68,7 @@ impl Default for OrchestratorConfig {
 pub struct Orchestrator {
     pub(crate) ports: Ports,
     pub(crate) code: Arc<dyn WorkflowCode>,
+    local_activities: Option<Arc<dyn ActivityCode>>,
     pub(crate) reader: Reader,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) notices: Arc<Notices>,
@@ -90,8 +97,15 @@ impl Orchestrator {
             counters: stats::Counters::default(),
             ports,
             code,
+            local_activities: None,
             config,
         }
+    }
+
+    /// The code of local activities, which run within turns.
+    #[must_use]
+    pub fn with_local_activities(self, code: Arc<dyn ActivityCode>) -> Self {
+        Self { local_activities: Some(code), ..self }
     }
 
     /// What it tells clients in its own process.

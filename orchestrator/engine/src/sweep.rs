@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use millrace_core::{Effect, PendingEffect, Timestamp};
+use millrace_core::{Effect, PendingEffect, Status, Timestamp};
 use millrace_format::message::Report;
 use millrace_format::{Head, Header, Keys, Swept};
 use serde::Serialize;
@@ -89,11 +89,17 @@ impl Interval {
 
     fn lost(self, header: &Header) -> Vec<PendingEffect> {
         let lost = |pending: &&PendingEffect| match &pending.effect {
-            Effect::SendTask { at, .. } | Effect::SendTimer { at, .. } | Effect::SendWake { at, .. } => {
-                self.forgets(*at)
-            }
-            // Written to the bucket, which forgets nothing.
-            Effect::CancelActivity { .. } | Effect::IndexOpen | Effect::IndexClosed => false,
+            Effect::SendTask { at, .. }
+            | Effect::SendTimer { at, .. }
+            | Effect::SendWake { at, .. }
+            | Effect::SendStart { at, .. }
+            | Effect::StopChild { at, .. }
+            | Effect::Send { at, .. } => self.forgets(*at),
+            // Written to the bucket, which forgets nothing; or of a closed run, which is looked after below.
+            Effect::CancelActivity { .. }
+            | Effect::ReportToParent
+            | Effect::IndexOpen
+            | Effect::IndexClosed => false,
         };
         header.effects.iter().filter(lost).cloned().collect()
     }
@@ -174,8 +180,17 @@ impl Sweeper {
             return self.open(&head, interval).await;
         }
         // The turn that closed it died before it had moved the entry, and its guard's message is gone.
-        self.dispatch(&head, &head.header.effects, None).await?;
+        self.dispatch(&head, &head.header.effects, self.needs_follower(&head).await?.then_some(0)).await?;
         Ok(Found::Closed)
+    }
+
+    /// Whether the run continues as new, and nobody has begun the one that follows: any message makes somebody do it.
+    async fn needs_follower(&self, head: &Head) -> Result<bool, SweepError> {
+        if head.header.status != Status::ContinuedAsNew {
+            return Ok(false);
+        }
+        let current = self.reader.head(&head.header.workflow_id).await?;
+        Ok(current.is_some_and(|current| current.header.run_id == head.header.run_id))
     }
 
     async fn open(&self, head: &Head, interval: Interval) -> Result<Found, SweepError> {

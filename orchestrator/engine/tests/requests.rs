@@ -8,7 +8,7 @@
 
 mod stage;
 
-use millrace_core::{RunId, Status, WorkflowType};
+use millrace_core::{Payload, RequestId, RunId, Status, WorkflowCode, WorkflowType};
 use millrace_engine::ports::QueueName;
 use millrace_engine::{Client, ListFilter, Orchestrator, OrchestratorConfig, Outcome};
 use millrace_format::message::InboxMessage;
@@ -29,6 +29,15 @@ fn request(verb: &str, id: &str, request_id: &str, run_id: Option<RunId>) -> Inb
         }
         "signal" => {
             body["name"] = json!("note");
+            InboxMessage::Signal(serde_json::from_value::<SignalMessage>(body).unwrap())
+        }
+        "echo" | "refuse" | "ignored" => {
+            body["name"] = json!(verb);
+            body["input"] = json!(request_id);
+            InboxMessage::Update(serde_json::from_value::<SignalMessage>(body).unwrap())
+        }
+        "go_on" | "end" => {
+            body["name"] = json!(verb);
             InboxMessage::Signal(serde_json::from_value::<SignalMessage>(body).unwrap())
         }
         "cancel" => InboxMessage::Cancel(serde_json::from_value::<StopMessage>(body).unwrap()),
@@ -103,6 +112,87 @@ fn g10_absorbed_answers_for_every_verb_and_its_duplicates() {
         );
         assert_eq!(ask(&stage, client, request("terminate", "a", "r6", Some(next))), Ok(next));
     }
+}
+
+/// What the client hears of an update that was sent, within a minute.
+fn answer(
+    stage: &Stage,
+    client: &Client,
+    run: Option<RunId>,
+    update: &str,
+) -> Option<Result<Payload, String>> {
+    let (client, update) = (client.clone(), RequestId::new(update).unwrap());
+    let answer = async move { client.answer(&"a".parse().unwrap(), run, &update).await };
+    Some(stage.sim.block_on(answer, MINUTE).ok()?.map_err(|error| error.to_string()))
+}
+
+#[test]
+fn updates_are_answered_to_clients_beside_and_elsewhere_and_after_the_run_went_on() {
+    for which in 0..2 {
+        let (stage, clients) = two_clients(which);
+        let client = &clients[which as usize];
+        let run = ask(&stage, client, request("start", "a", "r1", None)).unwrap();
+        for _ in 0..2 {
+            assert_eq!(ask(&stage, client, request("echo", "a", "u1", None)), Ok(run));
+            assert_eq!(ask(&stage, client, request("refuse", "a", "u2", None)), Err("no".into()));
+        }
+        assert_eq!(ask(&stage, client, request("ignored", "a", "u3", None)), Ok(run));
+        let echo = |id: &str| Some(Ok(stage::payload(json!(id))));
+        assert_eq!(answer(&stage, client, None, "u1"), echo("u1"));
+        assert_eq!(answer(&stage, client, None, "u2"), Some(Err("no".into())));
+        assert_eq!(answer(&stage, client, None, "u3"), None, "not yet");
+        for n in 0..3 {
+            ask(&stage, client, request("go_on", "a", &format!("g{n}"), Some(run))).unwrap();
+        }
+        stage.pass(SECOND);
+        let last = ask(&stage, client, request("echo", "a", "u4", Some(run))).unwrap();
+        assert_ne!(last, run);
+        for wanted in [None, Some(run), Some(last)] {
+            assert_eq!(answer(&stage, client, wanted, "u1"), echo("u1"), "of an archive");
+            assert_eq!(answer(&stage, client, wanted, "u4"), echo("u4"));
+        }
+        assert_eq!(
+            ask(&stage, client, request("resume", "a", "r2", Some(run))),
+            Ok(last),
+            "it is not blocked"
+        );
+        assert_eq!(ask(&stage, client, request("end", "a", "r3", Some(run))), Ok(last));
+        let outcome = |wanted| {
+            let client = client.clone();
+            stage.block_on(async move { client.result(&"a".parse().unwrap(), wanted).await }).unwrap()
+        };
+        assert_eq!(
+            [outcome(Some(run)), outcome(Some(last))],
+            [(); 2].map(|()| Outcome::Completed(Payload::null()))
+        );
+        let ended = Some(Err("the workflow ended before it answered".to_owned()));
+        assert_eq!(answer(&stage, client, Some(run), "u3"), ended);
+        assert_eq!(answer(&stage, client, Some(run), "u1"), echo("u1"), "also after the end");
+        for verb in ["cancel", "terminate", "resume", "echo"] {
+            let late = ask(&stage, client, request(verb, "a", &format!("late-{verb}"), Some(run)));
+            assert_eq!(late, Err("the run is closed".into()), "{verb}");
+        }
+    }
+}
+
+#[test]
+fn queries_are_answered_by_the_code_at_hand_and_leave_no_trace() {
+    let (stage, [client, _]) = two_clients(9);
+    let query = |name: &'static str, code: &'static dyn WorkflowCode| {
+        let client = client.clone();
+        let asked =
+            async move { client.query(&"a".parse().unwrap(), None, (name, &Payload::null()), code).await };
+        stage.block_on(asked).map_err(|error| error.to_string())
+    };
+    assert!(query("done", &Script).unwrap_err().contains("there is no workflow `a`"));
+    stage.start("a", json!({"timers": 3, "timer_s": 10}));
+    stage.pass(25 * SECOND);
+    let before = stage.events("a");
+    assert_eq!(query("done", &Script), Ok(stage::payload(json!(2))));
+    assert_eq!(query("todo", &Script).unwrap_err(), "name: workflow `script` answers no query `todo`");
+    assert_eq!(stage.events("a"), before);
+    stage.end("a", MINUTE);
+    assert_eq!(query("done", &Script), Ok(stage::payload(json!(3))));
 }
 
 #[test]

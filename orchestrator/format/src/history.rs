@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 
 use millrace_core::{
-    ActivityId, BlockedMark, CarriedRequest, Event, EventKind, Fault, Pace, Payload, PendingEffect, Run,
-    RunId, RunInfo, Status, Timestamp, Wake, WorkflowId, WorkflowType,
+    ActivityId, BlockedMark, CarriedRequest, ChildId, ChildScheduled, EffectKey, Event, EventKind, Fault,
+    Pace, Payload, PendingEffect, RejectedUpdate, Run, RunId, RunInfo, Status, Timestamp, Wake, WorkflowId,
+    WorkflowType,
 };
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,9 @@ pub struct Header {
     pub workflow_id: WorkflowId,
     /// Which run.
     pub run_id: RunId,
+    /// The first of the runs that continue one another, if this is a later one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_run_id: Option<RunId>,
     /// The workflow's type.
     pub workflow: WorkflowType,
     /// Where the run stands.
@@ -87,6 +91,12 @@ pub struct Header {
     /// Requests that earlier runs of this id have absorbed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub carried: Vec<CarriedRequest>,
+    /// Updates that the code refused lately.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<RejectedUpdate>,
+    /// Child workflows without an end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<PendingChild>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -119,6 +129,17 @@ pub struct PendingActivity {
     pub last_failure: Option<Fault>,
 }
 
+/// A child workflow without an end, for whoever reads only the header.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PendingChild {
+    /// The call's number.
+    pub child_id: ChildId,
+    /// The child's workflow type.
+    pub workflow: WorkflowType,
+    /// Its workflow id.
+    pub workflow_id: WorkflowId,
+}
+
 impl Header {
     /// The header of a run as it stands, with the tail that follows it.
     pub fn of(run: &Run, commit: Commit<'_>, tail: &Tail) -> Self {
@@ -132,6 +153,7 @@ impl Header {
             format: FORMAT,
             workflow_id: run.info.workflow_id.clone(),
             run_id: run.info.run_id,
+            first_run_id: run.started.as_ref().and_then(|started| started.first_run_id),
             workflow: run.info.workflow.clone(),
             status: run.status,
             started_at: run.info.started_at,
@@ -151,6 +173,8 @@ impl Header {
             published: run.published.clone(),
             blocked: run.blocked.clone(),
             carried: run.carried.clone(),
+            rejected: run.rejected.clone(),
+            children: run.children.values().map(|child| child_of(child)).collect(),
         }
     }
 
@@ -172,9 +196,17 @@ impl Header {
         run.published.clone_from(&self.published);
         run.blocked.clone_from(&self.blocked);
         run.carried.clone_from(&self.carried);
+        run.rejected.clone_from(&self.rejected);
         run.effects = self.effects.iter().map(|pending| (pending.effect.key(), pending.clone())).collect();
+        let effects = &run.effects;
+        run.sent.retain(|sent_id, _| effects.contains_key(&EffectKey::Send(*sent_id)));
         run
     }
+}
+
+fn child_of(child: &ChildScheduled) -> PendingChild {
+    let ChildScheduled { child_id, workflow, workflow_id, .. } = child;
+    PendingChild { child_id: *child_id, workflow: workflow.clone(), workflow_id: workflow_id.clone() }
 }
 
 /// What a commit adds to the run's state.

@@ -14,7 +14,7 @@ pub mod message;
 mod sweep;
 mod timer;
 
-pub use history::{Corrupt, Head, Header, PendingActivity, SealedPart};
+pub use history::{Corrupt, Head, Header, PendingActivity, PendingChild, SealedPart};
 pub use index::IndexEntry;
 pub use keys::Keys;
 pub use lease::Lease;

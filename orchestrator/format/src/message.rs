@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use millrace_core::{
-    ActivityId, ActivityOutcome, IdConflict, IdReuse, Message, Namespace, OutcomeResult, Payload, RequestId,
-    RunId, Start, StartSignal, Task, TimerId, WorkflowId, WorkflowType,
+    ActivityId, ActivityOutcome, ApplicationFailure, ChildId, ChildOptions, CompletionToken, Fault,
+    IdConflict, IdReuse, Message, Namespace, OutcomeResult, Parent, Payload, RequestId, RunId, Start, Stop,
+    Task, TimerId, WithStart, WorkflowId, WorkflowType,
 };
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -39,12 +40,18 @@ pub enum InboxMessage {
     Start(StartMessage),
     /// Tell a run something.
     Signal(SignalMessage),
+    /// Ask a run something that it answers.
+    Update(SignalMessage),
     /// Ask a run to stop.
     Cancel(StopMessage),
     /// End a run by force.
     Terminate(StopMessage),
     /// Try a blocked run again now.
     Resume(ResumeMessage),
+    /// Give the result of an activity that completes later.
+    Complete(CompleteMessage),
+    /// Say why there is none.
+    Fail(FailMessage),
 }
 
 /// What every inbox message may carry.
@@ -113,16 +120,22 @@ inbox_message!(
         /// Values to filter lists by.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attributes: Option<Payload>,
+        /// How long the code waits before it begins, in seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        start_delay_s: Option<f64>,
         /// A signal to deliver with the start.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        signal: Option<StartSignal>,
+        signal: Option<WithStart>,
+        /// An update to deliver with the start; its answer goes by the start's request id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        update: Option<WithStart>,
     }
 );
 
 inbox_message!(
-    /// `{"type":"signal","id":"digits-42","name":"approve","input":{…}}`
+    /// `{"type":"signal","id":"digits-42","name":"approve","input":{…}}`, and `update` alike.
     SignalMessage {
-        /// The signal's name.
+        /// The signal's, or the update's name.
         name: String,
         /// What it carries; `null` if absent.
         #[serde(default)]
@@ -144,6 +157,51 @@ inbox_message!(
     ResumeMessage {}
 );
 
+/// `{"type":"complete","token":"…","result":{…}}`. The token says for whom it is, and counts once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompleteMessage {
+    #[doc(hidden)]
+    #[serde(rename = "type", default, skip_serializing)]
+    pub kind: Ignored,
+    /// The contract's version; 1 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v: Option<u32>,
+    /// The namespace; `default` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Namespace>,
+    /// Only for the sender: the token makes it count once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
+    /// The attempt's token.
+    pub token: CompletionToken,
+    /// The activity's result; `null` if absent.
+    #[serde(default)]
+    pub result: Payload,
+}
+
+/// `{"type":"fail","token":"…","failure":{"type":"Rejected","message":"…"}}`. The retry policy says what follows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailMessage {
+    #[doc(hidden)]
+    #[serde(rename = "type", default, skip_serializing)]
+    pub kind: Ignored,
+    /// The contract's version; 1 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v: Option<u32>,
+    /// The namespace; `default` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Namespace>,
+    /// Only for the sender: the token makes it count once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
+    /// The attempt's token.
+    pub token: CompletionToken,
+    /// Why there is no result.
+    pub failure: ApplicationFailure,
+}
+
 /// A message of the system's own: it may come only through the events queue.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EventMessage {
@@ -153,8 +211,9 @@ pub struct EventMessage {
     pub namespace: Namespace,
     /// Whose.
     pub workflow_id: WorkflowId,
-    /// Which run's.
-    pub run_id: RunId,
+    /// Which run's; the current one if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
     /// What it reports.
     #[serde(flatten)]
     pub report: Report,
@@ -176,24 +235,71 @@ pub enum Report {
         /// Which wake.
         wake: u64,
     },
+    /// A child ended, or could not be started.
+    ChildOutcome {
+        /// Which child.
+        child_id: ChildId,
+        /// How it went.
+        result: OutcomeResult,
+    },
+    /// A run starts a child.
+    StartChild(Box<StartChild>),
+    /// A run makes its child stop.
+    StopChild(Box<Stop>),
+    /// A run tells another workflow something.
+    Signal {
+        /// The signal's name.
+        name: String,
+        /// What it carries.
+        input: Payload,
+        /// Makes it count once.
+        request_id: RequestId,
+    },
+    /// A run asks another workflow to stop.
+    Cancel {
+        /// Why.
+        reason: String,
+        /// Makes it count once.
+        request_id: RequestId,
+    },
 }
 
-const PUBLIC: [&str; 5] = ["start", "signal", "cancel", "terminate", "resume"];
-const INTERNAL: [&str; 3] = ["outcome", "timer", "wake"];
+/// What a run says when it starts a child.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StartChild {
+    /// The child's workflow type.
+    pub workflow: WorkflowType,
+    /// Its input.
+    #[serde(default)]
+    pub input: Payload,
+    /// How it is to be run.
+    #[serde(default)]
+    pub options: ChildOptions,
+    /// The call that starts it.
+    pub parent: Parent,
+}
+
+const PUBLIC: [&str; 8] = ["start", "signal", "update", "cancel", "terminate", "resume", "complete", "fail"];
+/// `signal` and `cancel` too may come through the events queue: from runs.
+const INTERNAL: [&str; 6] = ["outcome", "timer", "wake", "child_outcome", "start_child", "stop_child"];
 
 /// Reads a message from the inbox. `message_id` is its request id if it names none.
 pub fn read_inbox(body: &str, message_id: &str) -> Result<Addressed, BadMessage> {
     let kind = kind_of(body)?;
     match kind.as_ref() {
         "start" => start(typed(body)?, message_id),
-        "signal" => {
+        "signal" | "update" => {
             let m: SignalMessage = typed(body)?;
             if m.name.is_empty() {
-                return Err(BadMessage("name: a signal needs a name".into()));
+                let what = if kind == "signal" { "a signal" } else { "an update" };
+                return Err(BadMessage(format!("name: {what} needs a name")));
             }
             let (name, input) = (m.name, m.input);
             address((m.v, m.namespace, m.id, m.run_id), (m.request_id, message_id), |request_id| {
-                Message::Signal { name, input, request_id }
+                match kind.as_ref() {
+                    "signal" => Message::Signal { name, input, request_id },
+                    _ => Message::Update { name, input, request_id },
+                }
             })
         }
         "cancel" | "terminate" => {
@@ -211,6 +317,15 @@ pub fn read_inbox(body: &str, message_id: &str) -> Result<Addressed, BadMessage>
             let from = (m.request_id, message_id);
             address((m.v, m.namespace, m.id, m.run_id), from, |request_id| Message::Resume { request_id })
         }
+        "complete" => {
+            let m: CompleteMessage = typed(body)?;
+            completion((m.v, m.namespace), m.token, OutcomeResult::Completed(m.result))
+        }
+        "fail" => {
+            let m: FailMessage = typed(body)?;
+            let fault = Fault::Application(m.failure);
+            completion((m.v, m.namespace), m.token, OutcomeResult::Failed(fault))
+        }
         internal if INTERNAL.contains(&internal) => Err(BadMessage(format!(
             "type: `{internal}` is an internal message; it is not accepted through the inbox"
         ))),
@@ -221,14 +336,15 @@ pub fn read_inbox(body: &str, message_id: &str) -> Result<Addressed, BadMessage>
 }
 
 fn start(m: StartMessage, message_id: &str) -> Result<Addressed, BadMessage> {
-    let limits = [("execution_timeout_s", m.execution_timeout_s), ("run_timeout_s", m.run_timeout_s)];
-    let mut run_timeout: Option<Duration> = None;
-    for (field, seconds) in limits {
-        let Some(seconds) = seconds else { continue };
-        let limit = Duration::try_from_secs_f64(seconds).ok().filter(|d| *d >= Duration::from_millis(1));
-        let limit =
-            limit.ok_or_else(|| BadMessage(format!("{field}: {seconds} is not a time above 0.001 s")))?;
-        run_timeout = Some(run_timeout.map_or(limit, |other| other.min(limit)));
+    let run_timeout = time("run_timeout_s", m.run_timeout_s)?;
+    let execution_timeout = time("execution_timeout_s", m.execution_timeout_s)?;
+    let delay = time("start_delay_s", m.start_delay_s)?;
+    if m.signal.is_some() && m.update.is_some() {
+        return Err(BadMessage("update: a start carries a signal or an update, not both".into()));
+    }
+    let workflow = m.workflow.as_str();
+    if workflow.starts_with("millrace.") && workflow != "millrace.schedule" {
+        return Err(BadMessage(format!("workflow: `{workflow}` is the engine's own; only runs start it")));
     }
     if m.run_id.is_some() {
         return Err(BadMessage("run_id: a start makes a new run; leave it out".into()));
@@ -241,11 +357,62 @@ fn start(m: StartMessage, message_id: &str) -> Result<Addressed, BadMessage> {
             id_reuse: m.id_reuse,
             id_conflict: m.id_conflict,
             run_timeout,
+            execution_timeout,
+            delay,
             memo: m.memo,
             attributes: m.attributes,
             signal: m.signal,
+            update: m.update,
+            parent: None,
         }))
     })
+}
+
+fn time(field: &str, seconds: Option<f64>) -> Result<Option<Duration>, BadMessage> {
+    let Some(seconds) = seconds else { return Ok(None) };
+    let time = Duration::try_from_secs_f64(seconds).ok().filter(|d| *d >= Duration::from_millis(1));
+    time.map(Some).ok_or_else(|| BadMessage(format!("{field}: {seconds} is not a time above 0.001 s")))
+}
+
+fn start_child(StartChild { workflow, input, options, parent }: StartChild) -> Message {
+    Message::Start(Box::new(Start {
+        workflow,
+        input,
+        request_id: parent.start_request(),
+        id_reuse: options.id_reuse,
+        id_conflict: IdConflict::Fail,
+        run_timeout: options.run_timeout,
+        execution_timeout: options.execution_timeout,
+        delay: None,
+        memo: options.memo,
+        attributes: options.attributes,
+        signal: None,
+        update: None,
+        parent: Some(parent),
+    }))
+}
+
+fn completion(
+    (v, namespace): (Option<u32>, Option<Namespace>),
+    token: CompletionToken,
+    result: OutcomeResult,
+) -> Result<Addressed, BadMessage> {
+    check_version(v)?;
+    let CompletionToken { workflow_id, run_id, activity_id, attempt, secret } = token;
+    let outcome = ActivityOutcome { activity_id, attempt, receive_count: 1, result };
+    Ok(Addressed {
+        namespace: namespace.unwrap_or_default(),
+        workflow_id,
+        run_id: Some(run_id),
+        message: Message::Completion { secret, outcome },
+    })
+}
+
+fn check_version(v: Option<u32>) -> Result<(), BadMessage> {
+    match v {
+        Some(v) if v != VERSION => Err(BadMessage(format!("v: this build understands version {VERSION}"))),
+        _ => Ok(()),
+    }
 }
 
 type Address = (Option<u32>, Option<Namespace>, WorkflowId, Option<RunId>);
@@ -255,10 +422,13 @@ fn address(
     (request_id, message_id): (Option<RequestId>, &str),
     message: impl FnOnce(RequestId) -> Message,
 ) -> Result<Addressed, BadMessage> {
-    if v.is_some_and(|v| v != VERSION) {
-        return Err(BadMessage(format!("v: this build understands version {VERSION}")));
-    }
+    check_version(v)?;
     let request_id = match request_id {
+        Some(id) if id.is_own() => {
+            return Err(BadMessage(format!(
+                "request_id: `{id}` begins like those that runs make; use another"
+            )));
+        }
         Some(id) => id,
         None => RequestId::new(message_id).map_err(|e| BadMessage(format!("request_id: {e}")))?,
     };
@@ -283,41 +453,120 @@ struct OutcomeReport {
     result: OutcomeResult,
 }
 
+/// A message of any other internal kind: where it goes, and what the kind says.
 #[derive(Deserialize)]
-struct TimerReport {
+struct Internal<T> {
     #[serde(default)]
     namespace: Namespace,
     workflow_id: WorkflowId,
-    run_id: RunId,
+    #[serde(default)]
+    run_id: Option<RunId>,
+    #[serde(flatten)]
+    says: T,
+}
+
+#[derive(Deserialize)]
+struct TimerSays {
     timer_id: TimerId,
 }
 
 #[derive(Deserialize)]
-struct WakeReport {
-    #[serde(default)]
-    namespace: Namespace,
-    workflow_id: WorkflowId,
-    run_id: RunId,
+struct WakeSays {
     wake: u64,
 }
+
+/// Payloads are kept as the text they came in, which a flattened struct cannot do; so these have their address inside.
+macro_rules! report {
+    ($name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty),* $(,)? }) => {
+        #[derive(Deserialize)]
+        struct $name {
+            #[serde(default)]
+            namespace: Namespace,
+            workflow_id: WorkflowId,
+            #[serde(default)]
+            run_id: Option<RunId>,
+            $($(#[$attribute])* $field: $type,)*
+        }
+    };
+}
+
+report!(ChildReport { child_id: ChildId, result: OutcomeResult });
+report!(StartReport {
+    workflow: WorkflowType,
+    #[serde(default)]
+    input: Payload,
+    #[serde(default)]
+    options: ChildOptions,
+    parent: Parent,
+});
+report!(SignalReport {
+    name: String,
+    #[serde(default)]
+    input: Payload,
+    request_id: RequestId,
+});
+report!(CancelReport {
+    #[serde(default)]
+    reason: String,
+    request_id: RequestId,
+});
 
 /// Reads a message from the events queue.
 pub fn read_event(body: &str) -> Result<Addressed, BadMessage> {
     let kind = kind_of(body)?;
-    let (namespace, workflow_id, run_id, message) = match kind.as_ref() {
+    macro_rules! addressed {
+        ($report:ident, $message:expr) => {
+            Addressed {
+                namespace: $report.namespace,
+                workflow_id: $report.workflow_id,
+                run_id: $report.run_id,
+                message: $message,
+            }
+        };
+    }
+    Ok(match kind.as_ref() {
         "outcome" => {
             let OutcomeReport { namespace, workflow_id, run_id, activity_id, attempt, receive_count, result } =
                 typed(body)?;
             let outcome = ActivityOutcome { activity_id, attempt, receive_count, result };
-            (namespace, workflow_id, run_id, Message::Outcome(outcome))
+            Addressed { namespace, workflow_id, run_id: Some(run_id), message: Message::Outcome(outcome) }
         }
         "timer" => {
-            let TimerReport { namespace, workflow_id, run_id, timer_id } = typed(body)?;
-            (namespace, workflow_id, run_id, Message::Timer { timer_id })
+            let report: Internal<TimerSays> = typed(body)?;
+            addressed!(report, Message::Timer { timer_id: report.says.timer_id })
         }
         "wake" => {
-            let WakeReport { namespace, workflow_id, run_id, wake } = typed(body)?;
-            (namespace, workflow_id, run_id, Message::Wake { wake })
+            let report: Internal<WakeSays> = typed(body)?;
+            addressed!(report, Message::Wake { wake: report.says.wake })
+        }
+        "stop_child" => {
+            let report: Internal<Stop> = typed(body)?;
+            addressed!(report, Message::Stop(Box::new(report.says)))
+        }
+        "child_outcome" => {
+            let report: ChildReport = typed(body)?;
+            addressed!(report, Message::ChildOutcome { child_id: report.child_id, result: report.result })
+        }
+        "start_child" => {
+            let report: StartReport = typed(body)?;
+            let StartReport { workflow, input, options, parent, .. } = report;
+            let message = start_child(StartChild { workflow, input, options, parent });
+            Addressed {
+                namespace: report.namespace,
+                workflow_id: report.workflow_id,
+                run_id: report.run_id,
+                message,
+            }
+        }
+        "signal" => {
+            let report: SignalReport = typed(body)?;
+            let (name, input, request_id) = (report.name, report.input, report.request_id);
+            addressed!(report, Message::Signal { name, input, request_id })
+        }
+        "cancel" => {
+            let report: CancelReport = typed(body)?;
+            let (reason, request_id) = (report.reason, report.request_id);
+            addressed!(report, Message::Cancel { reason, request_id })
         }
         other => {
             let known = INTERNAL.join(", ");
@@ -325,8 +574,7 @@ pub fn read_event(body: &str) -> Result<Addressed, BadMessage> {
                 "type: `{other:.100}` does not belong in the events queue ({known})"
             )));
         }
-    };
-    Ok(Addressed { namespace, workflow_id, run_id: Some(run_id), message })
+    })
 }
 
 /// Reads a task message.

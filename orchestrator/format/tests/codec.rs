@@ -7,7 +7,8 @@ use std::time::Duration;
 use millrace_core::*;
 use millrace_format::history::{self, Commit, Tail};
 use millrace_format::message::{
-    self, EventMessage, InboxMessage, Report, ResumeMessage, SignalMessage, StartMessage, StopMessage,
+    self, CompleteMessage, EventMessage, FailMessage, InboxMessage, Report, ResumeMessage, SignalMessage,
+    StartChild, StartMessage, StopMessage,
 };
 use millrace_format::{Head, Header, IndexEntry, Lease, TimerEntry};
 use proptest::collection::vec;
@@ -105,8 +106,15 @@ fn blocked() -> impl Strategy<Value = Blocked> {
 
 fn options() -> impl Strategy<Value = ActivityOptions> {
     let retry = (millis(), 1.0..10.0_f64, millis(), any::<u32>(), vec(text(), 0..3));
-    (millis(), of(millis()), of(millis()), of(millis()), retry, any::<bool>()).prop_map(
-        |(start_to_close, schedule_to_close, schedule_to_start, heartbeat, retry, exclusive)| {
+    (millis(), of(millis()), of(millis()), of(millis()), retry, any::<(bool, bool)>()).prop_map(
+        |(
+            start_to_close,
+            schedule_to_close,
+            schedule_to_start,
+            heartbeat,
+            retry,
+            (exclusive, completes_later),
+        )| {
             ActivityOptions {
                 start_to_close,
                 schedule_to_close,
@@ -120,13 +128,106 @@ fn options() -> impl Strategy<Value = ActivityOptions> {
                     non_retryable_error_types: retry.4,
                 },
                 exclusive,
+                completes_later,
             }
+        },
+    )
+}
+
+fn token() -> impl Strategy<Value = CompletionToken> {
+    (workflow_id(), run_id(), any::<u64>(), any::<u32>(), "[0-9a-f]{32}").prop_map(
+        |(workflow_id, run_id, activity_id, attempt, secret)| CompletionToken {
+            workflow_id,
+            run_id,
+            activity_id,
+            attempt,
+            secret,
         },
     )
 }
 
 fn request() -> impl Strategy<Value = RequestId> {
     id().prop_map(|id| RequestId::new(id).unwrap())
+}
+
+/// A request of somebody outside.
+fn outside() -> impl Strategy<Value = RequestId> {
+    request().prop_filter("what runs ask is marked", |id| !id.is_own())
+}
+
+fn run_id() -> impl Strategy<Value = RunId> {
+    any::<u128>().prop_map(RunId::from_random)
+}
+
+fn workflow_id() -> impl Strategy<Value = WorkflowId> {
+    id().prop_map(|id| WorkflowId::new(id).unwrap())
+}
+
+fn parent() -> impl Strategy<Value = Parent> {
+    (workflow_id(), run_id(), any::<u64>()).prop_map(|(workflow_id, run_id, child_id)| Parent {
+        workflow_id,
+        run_id,
+        child_id,
+    })
+}
+
+fn child_options() -> impl Strategy<Value = ChildOptions> {
+    let policy =
+        prop::sample::select(vec![ParentClose::Terminate, ParentClose::Cancel, ParentClose::Abandon]);
+    let reuse = prop::sample::select(vec![
+        IdReuse::AllowDuplicate,
+        IdReuse::AllowDuplicateFailedOnly,
+        IdReuse::RejectDuplicate,
+    ]);
+    (policy, reuse, of(millis()), of(millis()), of(payload()), of(payload())).prop_map(
+        |(parent_close, id_reuse, execution_timeout, run_timeout, memo, attributes)| {
+            let (memo, attributes) = (present(memo), present(attributes));
+            ChildOptions { parent_close, id_reuse, execution_timeout, run_timeout, memo, attributes }
+        },
+    )
+}
+
+fn unread() -> impl Strategy<Value = Unread> {
+    let message = || {
+        let one = (text(), payload(), request());
+        vec(one.prop_map(|(name, input, request_id)| UnreadMessage { name, input, request_id }), 0..3)
+    };
+    (message(), message(), text()).prop_map(|(signals, updates, reason)| {
+        let request_id = RequestId::new("stop").unwrap();
+        Unread { signals, updates, cancel: Some(CancelRequested { reason, request_id }) }
+    })
+}
+
+fn started() -> impl Strategy<Value = RunStarted> {
+    let said = (workflow(), payload(), request(), of(millis()), of(payload()), of(payload()));
+    let chain = (of(time()), of(time()), of(parent()), of(run_id()), of(run_id()), unread());
+    (said, chain).prop_map(|(said, chain)| {
+        let (workflow, input, request_id, run_timeout, memo, attributes) = said;
+        let (execution_deadline, begins_at, parent, continued_from, first_run_id, unread) = chain;
+        let (memo, attributes) = (present(memo), present(attributes));
+        RunStarted {
+            workflow,
+            input,
+            request_id,
+            run_timeout,
+            memo,
+            attributes,
+            execution_deadline,
+            begins_at,
+            parent,
+            continued_from,
+            first_run_id,
+            unread,
+        }
+    })
+}
+
+fn result() -> impl Strategy<Value = OutcomeResult> {
+    prop_oneof![payload().prop_map(OutcomeResult::Completed), fault().prop_map(OutcomeResult::Failed)]
+}
+
+fn how() -> impl Strategy<Value = StopChild> {
+    prop_oneof![Just(StopChild::Cancel), Just(StopChild::Terminate)]
 }
 
 fn workflow() -> impl Strategy<Value = WorkflowType> {
@@ -140,21 +241,51 @@ fn present(payload: Option<Payload>) -> Option<Payload> {
 fn kind() -> impl Strategy<Value = EventKind> {
     let queue = "[a-z]{1,9}".prop_map(|queue| TaskQueue::new(queue).unwrap());
     prop_oneof![
-        (workflow(), payload(), request(), of(millis()), of(payload()), of(payload())).prop_map(
-            |(workflow, input, request_id, run_timeout, memo, attributes)| {
-                let (memo, attributes) = (present(memo), present(attributes));
-                RunStarted { workflow, input, request_id, run_timeout, memo, attributes }.into()
+        started().prop_map(Into::into),
+        (run_id(), workflow(), payload(), unread()).prop_map(|(new_run_id, workflow, input, unread)| {
+            RunContinuedAsNew { new_run_id, workflow, input, unread }.into()
+        }),
+        (any::<u64>(), workflow(), workflow_id(), payload(), child_options()).prop_map(
+            |(child_id, workflow, workflow_id, input, options)| {
+                ChildScheduled { child_id, workflow, workflow_id, input, options }.into()
             }
         ),
+        (any::<u64>(), payload()).prop_map(|(child_id, result)| ChildCompleted { child_id, result }.into()),
+        (any::<u64>(), text(), fault()).prop_map(|(child_id, workflow, fault)| {
+            ChildFailed { child_id, failure: WorkflowFailure { workflow, fault } }.into()
+        }),
+        (any::<u64>(), text(), any::<bool>()).prop_map(|(child_id, reason, by_force)| {
+            let how = if by_force { StopChild::Terminate } else { StopChild::Cancel };
+            ChildCancelRequested { child_id, reason, how }.into()
+        }),
+        (any::<u64>(), workflow_id(), text(), payload()).prop_map(|(sent_id, workflow_id, name, input)| {
+            SignalSent { sent_id, workflow_id, name, input }.into()
+        }),
+        (any::<u64>(), workflow_id(), text()).prop_map(|(sent_id, workflow_id, reason)| CancelSent {
+            sent_id,
+            workflow_id,
+            reason
+        }
+        .into()),
+        (text(), payload(), request()).prop_map(|(name, input, request_id)| UpdateReceived {
+            name,
+            input,
+            request_id
+        }
+        .into()),
+        (request(), payload()).prop_map(|(request_id, result)| UpdateCompleted { request_id, result }.into()),
+        (request(), text()).prop_map(|(request_id, reason)| UpdateRejected { request_id, reason }.into()),
+        text().prop_map(|patch| Patched { patch }.into()),
         payload().prop_map(|result| RunCompleted { result }.into()),
         fault().prop_map(|fault| RunFailed { fault }.into()),
         millis().prop_map(|limit| RunTimedOut { limit }.into()),
-        text().prop_map(|reason| RunCanceled { reason }.into()),
+        (text(), any::<bool>())
+            .prop_map(|(reason, before_start)| RunCanceled { reason, before_start }.into()),
         (text(), of(request())).prop_map(|(reason, request_id)| RunTerminated { reason, request_id }.into()),
         (blocked(), text()).prop_map(|(reason, build)| RunBlocked { reason, build }.into()),
-        (any::<u64>(), text(), queue, payload(), options()).prop_map(
-            |(activity_id, activity, task_queue, input, options)| {
-                ActivityScheduled { activity_id, activity, task_queue, input, options }.into()
+        (any::<u64>(), text(), queue, payload(), options(), of(text())).prop_map(
+            |(activity_id, activity, task_queue, input, options, secret)| {
+                ActivityScheduled { activity_id, activity, task_queue, input, options, secret }.into()
             }
         ),
         (any::<u64>(), any::<u32>(), any::<u32>(), time(), fault()).prop_map(
@@ -168,7 +299,19 @@ fn kind() -> impl Strategy<Value = EventKind> {
         (any::<u64>(), text(), any::<u32>(), fault()).prop_map(|(activity_id, activity, attempts, fault)| {
             ActivityFailed { activity_id, failure: ActivityFailure { activity, attempts, fault } }.into()
         }),
-        any::<u64>().prop_map(|activity_id| ActivityCancelRequested { activity_id }.into()),
+        (any::<u64>(), text(), any::<u32>(), payload()).prop_map(
+            |(activity_id, activity, attempts, result)| {
+                LocalActivityCompleted { activity_id, activity, attempts, result }.into()
+            }
+        ),
+        (any::<u64>(), text(), any::<u32>(), fault()).prop_map(|(activity_id, activity, attempts, fault)| {
+            LocalActivityFailed { activity_id, failure: ActivityFailure { activity, attempts, fault } }.into()
+        }),
+        (any::<u64>(), any::<bool>()).prop_map(|(activity_id, waits)| ActivityCancelRequested {
+            activity_id,
+            waits
+        }
+        .into()),
         (any::<u64>(), time()).prop_map(|(timer_id, fire_at)| TimerStarted { timer_id, fire_at }.into()),
         any::<u64>().prop_map(|timer_id| TimerFired { timer_id }.into()),
         any::<u64>().prop_map(|timer_id| TimerCanceled { timer_id }.into()),
@@ -194,13 +337,35 @@ fn effect() -> impl Strategy<Value = Effect> {
         (any::<u64>(), time()).prop_map(|(wake, at)| Effect::SendWake { wake, at }),
         (any::<u64>(), text())
             .prop_map(|(activity_id, reason)| Effect::CancelActivity { activity_id, reason }),
+        (any::<u64>(), time()).prop_map(|(child_id, at)| Effect::SendStart { child_id, at }),
+        (any::<u64>(), workflow_id(), workflow(), how(), text(), time()).prop_map(
+            |(child_id, workflow_id, workflow, how, reason, at)| Effect::StopChild {
+                child_id,
+                workflow_id,
+                workflow,
+                how,
+                reason,
+                at
+            }
+        ),
+        Just(Effect::ReportToParent),
+        (any::<u64>(), time()).prop_map(|(sent_id, at)| Effect::Send { sent_id, at }),
         Just(Effect::IndexOpen),
         Just(Effect::IndexClosed),
     ]
 }
 
 fn guard() -> impl Strategy<Value = Identity> {
+    let earlier = (run_id(), plain_guard());
     prop_oneof![
+        4 => plain_guard(),
+        1 => earlier.prop_map(|(run_id, guard)| Identity::Earlier(run_id, Box::new(guard))),
+    ]
+}
+
+fn plain_guard() -> impl Strategy<Value = Identity> {
+    prop_oneof![
+        any::<u64>().prop_map(Identity::Child),
         request().prop_map(Identity::Request),
         (any::<u64>(), any::<u32>()).prop_map(|(activity, attempt)| Identity::Activity(activity, attempt)),
         any::<u64>().prop_map(Identity::Timer),
@@ -220,6 +385,8 @@ prop_compose! {
         pace in of((time(), any::<u32>())),
         published in of(payload()),
         carried in vec((request(), any::<u128>(), time()), 0..4),
+        rejected in vec((request(), text()), 0..3),
+        children in vec((any::<u64>(), workflow(), workflow_id(), child_options()), 0..3),
         turn in any::<u64>(),
     ) -> Run {
         let mut run = Run::new(info);
@@ -234,14 +401,16 @@ prop_compose! {
         run.carried = carried.into_iter().map(|(request_id, run_id, at)| CarriedRequest {
             request_id, run_id: RunId::from_random(run_id), at,
         }).collect();
+        run.rejected = rejected.into_iter().map(|(request_id, reason)| RejectedUpdate { request_id, reason }).collect();
+        run.children = children.into_iter().map(|(child_id, workflow, workflow_id, options)| {
+            (child_id, ChildScheduled { child_id, workflow, workflow_id, input: Payload::null(), options }.into())
+        }).collect();
         run
     }
 }
 
 fn outcome() -> impl Strategy<Value = ActivityOutcome> {
-    let result =
-        prop_oneof![payload().prop_map(OutcomeResult::Completed), fault().prop_map(OutcomeResult::Failed)];
-    (any::<u64>(), any::<u32>(), any::<u32>(), result).prop_map(
+    (any::<u64>(), any::<u32>(), any::<u32>(), result()).prop_map(
         |(activity_id, attempt, receive_count, result)| ActivityOutcome {
             activity_id,
             attempt,
@@ -285,7 +454,7 @@ proptest! {
         let last = first + events.len() as u64 - 1;
         while tail.text.len() < history::SEAL_AT {
             // Long enough to be sealed: the last event again, and the part ends before it.
-            tail.push(&[Event { n: last + 1, t: Timestamp::from_millis(0), kind: RunCanceled { reason: "x".repeat(history::SEAL_AT) }.into() }]);
+            tail.push(&[Event { n: last + 1, t: Timestamp::from_millis(0), kind: RunCanceled { reason: "x".repeat(history::SEAL_AT), before_start: false }.into() }]);
         }
         let (part, bytes) = tail.seal(last + 1).unwrap().unwrap();
         let read = history::decode_part("k", part, &bytes).unwrap();
@@ -317,42 +486,114 @@ proptest! {
 
     #[test]
     fn outcome_messages(outcome in outcome(), run_id in any::<u128>()) {
-        let (workflow_id, run_id) = (WorkflowId::new("w").unwrap(), RunId::from_random(run_id));
+        let (workflow_id, run_id) = (WorkflowId::new("w").unwrap(), Some(RunId::from_random(run_id)));
         let message = EventMessage { v: 1, namespace: Default::default(), workflow_id, run_id, report: Report::Outcome(outcome.clone()) };
         let read = message::read_event(&message::write(&message)).unwrap();
-        prop_assert_eq!((read.run_id, read.message), (Some(run_id), Message::Outcome(outcome)));
+        prop_assert_eq!((read.run_id, read.message), (run_id, Message::Outcome(outcome)));
     }
 
     #[test]
-    fn tasks(kind in kind(), run_id in any::<u128>(), attempt in any::<u32>(), at in time(), input in payload(), options in options()) {
+    fn other_internal_messages(
+        (workflow_id, run_id) in (workflow_id(), of(run_id())), n in any::<u64>(), (name, input) in (text(), payload()),
+        request_id in request(), result in result(), (workflow, options, parent) in (workflow(), child_options(), parent()), how in how(),
+    ) {
+        let child = StartChild { workflow: workflow.clone(), input: input.clone(), options: options.clone(), parent: parent.clone() };
+        let stop = Stop { workflow: workflow.clone(), parent: parent.clone(), how, reason: name.clone() };
+        let start = Start {
+            workflow, input: input.clone(), request_id: parent.start_request(), id_reuse: options.id_reuse,
+            id_conflict: IdConflict::Fail, run_timeout: options.run_timeout, execution_timeout: options.execution_timeout,
+            delay: None, memo: options.memo, attributes: options.attributes, signal: None, update: None, parent: Some(parent),
+        };
+        for (report, message) in [
+            (Report::Timer { timer_id: n }, Message::Timer { timer_id: n }),
+            (Report::Wake { wake: n }, Message::Wake { wake: n }),
+            (
+                Report::ChildOutcome { child_id: n, result: result.clone() },
+                Message::ChildOutcome { child_id: n, result },
+            ),
+            (Report::StartChild(Box::new(child)), Message::Start(Box::new(start))),
+            (Report::StopChild(Box::new(stop.clone())), Message::Stop(Box::new(stop))),
+            (
+                Report::Signal { name: name.clone(), input: input.clone(), request_id: request_id.clone() },
+                Message::Signal { name: name.clone(), input, request_id: request_id.clone() },
+            ),
+            (
+                Report::Cancel { reason: name.clone(), request_id: request_id.clone() },
+                Message::Cancel { reason: name, request_id },
+            ),
+        ] {
+            let written = EventMessage { v: 1, namespace: Namespace::new("prod").unwrap(), workflow_id: workflow_id.clone(), run_id, report };
+            let read = message::read_event(&message::write(&written)).unwrap();
+            prop_assert_eq!(read.namespace.as_str(), "prod");
+            prop_assert_eq!((read.workflow_id, read.run_id, read.message), (workflow_id.clone(), run_id, message));
+        }
+    }
+
+    #[test]
+    fn tasks(kind in kind(), run_id in any::<u128>(), attempt in any::<u32>(), at in time(), input in payload(), options in options(), token in of(token())) {
         let task = Task {
             v: 1,
             namespace: Default::default(), workflow_id: WorkflowId::new("w").unwrap(), run_id: RunId::from_random(run_id),
             workflow: WorkflowType::new("W").unwrap(), activity_id: 1, activity: kind.describe(),
-            task_queue: TaskQueue::new("cpu").unwrap(), attempt, input, scheduled_at: at, available_at: at, options,
+            task_queue: TaskQueue::new("cpu").unwrap(), attempt, input, scheduled_at: at, available_at: at, options, token,
         };
         prop_assert_eq!(message::read_task(&message::write(&task)).unwrap(), task);
     }
 
     #[test]
-    fn inbox_messages(input in payload(), name in "[^\\x00]{1,9}", reason in text(), request_id in request(), memo in of(payload()), id in "[a-z]{1,9}") {
+    fn completions(
+        token in token(), result in payload(), failure in application(), request_id in of(outside()),
+        namespace in of("[a-z]{1,9}"),
+    ) {
+        // A workflow id may contain dots, like the token's own.
+        let token = CompletionToken { workflow_id: format!("{}.a.b", token.workflow_id).parse().unwrap(), ..token };
+        prop_assert_eq!(token.to_string().parse::<CompletionToken>(), Ok(token.clone()));
+        let namespace = namespace.map(|name| Namespace::new(name).unwrap());
+        let complete = InboxMessage::Complete(CompleteMessage {
+            kind: Default::default(), v: None, namespace: namespace.clone(), request_id: request_id.clone(),
+            token: token.clone(), result: result.clone(),
+        });
+        let fail = InboxMessage::Fail(FailMessage {
+            kind: Default::default(), v: Some(1), namespace: namespace.clone(), request_id, token: token.clone(), failure: failure.clone(),
+        });
+        let failed = OutcomeResult::Failed(Fault::Application(failure));
+        for (written, result) in [(complete, OutcomeResult::Completed(result)), (fail, failed)] {
+            let read = message::read_inbox(&message::write(&written), "m").unwrap();
+            let (activity_id, attempt, secret) = (token.activity_id, token.attempt, token.secret.clone());
+            let outcome = ActivityOutcome { activity_id, attempt, receive_count: 1, result };
+            prop_assert_eq!(read.message, Message::Completion { secret, outcome });
+            prop_assert_eq!((&read.workflow_id, read.run_id), (&token.workflow_id, Some(token.run_id)));
+            prop_assert_eq!(read.namespace, namespace.clone().unwrap_or_default());
+        }
+    }
+
+    #[test]
+    fn inbox_messages(input in payload(), name in "[^\\x00]{1,9}", reason in text(), request_id in outside(), memo in of(payload()), id in "[a-z]{1,9}") {
         let id = WorkflowId::new(id).unwrap();
         let base = (Some(1), None, None, Some(request_id.clone()));
         let start = StartMessage {
             kind: Default::default(), v: base.0, id: id.clone(), run_id: base.1, namespace: base.2, request_id: base.3.clone(),
             workflow: WorkflowType::new("W").unwrap(), input: input.clone(), id_reuse: IdReuse::RejectDuplicate,
             id_conflict: IdConflict::UseExisting, execution_timeout_s: Some(2.5), run_timeout_s: Some(1.25),
-            memo: present(memo), attributes: None, signal: Some(StartSignal { name: name.clone(), input: input.clone() }),
+            memo: present(memo), attributes: None, start_delay_s: Some(0.5), update: None,
+            signal: Some(WithStart { name: name.clone(), input: input.clone() }),
         };
+        let asking = StartMessage { update: start.signal.clone(), signal: None, ..start.clone() };
+        let read = message::read_inbox(&message::write(&InboxMessage::Start(asking)), "m").unwrap();
+        let Message::Start(asking) = read.message else { panic!("a start") };
+        prop_assert_eq!((&asking.update, &asking.signal), (&start.signal, &None));
         let read = message::read_inbox(&message::write(&InboxMessage::Start(start.clone())), "m").unwrap();
         let expected = Start {
             workflow: start.workflow, input: input.clone(), request_id: request_id.clone(), id_reuse: start.id_reuse,
             id_conflict: start.id_conflict, run_timeout: Some(Duration::from_millis(1_250)), memo: start.memo,
-            attributes: None, signal: start.signal,
+            attributes: None, signal: start.signal, update: None, parent: None,
+            execution_timeout: Some(Duration::from_millis(2_500)), delay: Some(Duration::from_millis(500)),
         };
         prop_assert_eq!((read.workflow_id, read.message), (id.clone(), Message::Start(Box::new(expected))));
         let stop = StopMessage { kind: Default::default(), v: None, id: id.clone(), run_id: None, namespace: None, request_id: base.3.clone(), reason: reason.clone() };
+        let asked = SignalMessage { kind: Default::default(), v: None, id: id.clone(), run_id: None, namespace: None, request_id: base.3.clone(), name: name.clone(), input: input.clone() };
         for (written, expected) in [
+            (InboxMessage::Update(asked), Message::Update { name: name.clone(), input: input.clone(), request_id: request_id.clone() }),
             (InboxMessage::Cancel(stop.clone()), Message::Cancel { reason: reason.clone(), request_id: request_id.clone() }),
             (InboxMessage::Terminate(stop), Message::Terminate { reason, request_id: request_id.clone() }),
             (

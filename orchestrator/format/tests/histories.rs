@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use millrace_core::{
-    ActivityOptions, Command, Decision, Event, EventKind, IdConflict, IdReuse, Incoming, Message, Start,
-    Status,
+    ActivityOptions, Command, Decision, Event, EventKind, IdConflict, IdReuse, Incoming, Message,
+    ParentClose, Start, Status, TimerStarted, Unread,
 };
 use millrace_format::history::{self, Commit, SealedPart, Tail};
 use millrace_format::{Head, Header};
@@ -36,9 +36,14 @@ impl Recorder {
     }
 
     fn turn(&mut self, now: f64, messages: &[Incoming]) -> Decision {
+        self.local_turn(now, messages, vec![])
+    }
+
+    /// A turn whose local activities end so.
+    fn local_turn(&mut self, now: f64, messages: &[Incoming], ends: Vec<EventKind>) -> Decision {
         let committed = self.world.history.len() as u64;
         self.world.now = now;
-        let decision = self.world.turn(messages);
+        let decision = self.world.local_turn(messages, ends);
         if decision.replaces.is_some() {
             self.tail = Tail::empty();
         } else if let Some((part, bytes)) = self.tail.seal(committed).unwrap() {
@@ -73,7 +78,8 @@ fn completed_run() -> Recorder {
         (On::Completed(2), [schedule_with(3, "announce", exclusive()), sleep(2, 600)].into()),
         (
             On::Signal("approve"),
-            [Command::CancelActivity(3), Command::CancelTimer(2), complete(r#"{"accuracy":0.97}"#)].into(),
+            [Command::CancelActivity(3, false), Command::CancelTimer(2), complete(r#"{"accuracy":0.97}"#)]
+                .into(),
         ),
     ]);
     run.turn(0.0, &[rich_start("start")]);
@@ -117,7 +123,7 @@ fn running_run() -> Recorder {
                 vec![schedule_with(1, "train", deadlines), schedule(2, "fetch"), sleep(1, 1_200)],
             ),
         ),
-        (On::Signal("drop"), [Command::CancelActivity(1)].into()),
+        (On::Signal("drop"), [Command::CancelActivity(1, false)].into()),
         (On::Signal("more"), [schedule_with(3, "evaluate", within(600))].into()),
     ]);
     run.turn(0.0, &[plain("first")]);
@@ -162,6 +168,92 @@ fn sealed_run() -> Recorder {
     run
 }
 
+/// The second run of a chain, itself closed by continuing as new: with a parent, children, messages to others, updates,
+/// and a start delay behind it; every kind of event that `completed` and `running` have not.
+fn language_run() -> Recorder {
+    let unread = || Unread {
+        signals: vec![unread_message("s-1", "late")],
+        updates: vec![unread_message("u-1", "ask")],
+        cancel: None,
+    };
+    let first = [(On::Fired(TimerStarted::BEGIN), [continue_with(r#"{"stage":2}"#, unread())].into())];
+    let mut run = Recorder::new(first);
+    let seconds = |s| Some(std::time::Duration::from_secs(s));
+    let delayed = Start {
+        delay: seconds(10),
+        run_timeout: seconds(3_600),
+        execution_timeout: seconds(86_400),
+        parent: Some(parent()),
+        ..start("start")
+    };
+    run.turn(0.0, &[incoming(Message::Start(Box::new(delayed)))]);
+    run.turn(1.0, &[signal("s-1", "late"), update("u-1", "ask")]);
+    run.turn(10.0, &[timer(TimerStarted::BEGIN)]);
+    run.world.entropy += 1;
+    run.world.code = Box::new(Code(language_script().to_vec()));
+    run.turn(10.0, &[for_run(run.world.run_id(), timer(TimerStarted::BEGIN))]);
+    run.turn(11.0, &[update("u-2", "set")]);
+    run.turn(12.0, &[update("u-3", "check")]);
+    run.turn(13.0, &[signal("s-2", "stop")]);
+    run.turn(14.0, &[child_completed(1), child_failed(2)]);
+    run.local_turn(
+        14.5,
+        &[signal("s-4", "local")],
+        vec![local_completed(4, "look up"), local_failed(5, "price")],
+    );
+    run.world.entropy += 1;
+    run.turn(15.0, &[signal("s-3", "next")]);
+    run
+}
+
+fn language_script() -> [Row; 8] {
+    [
+        (
+            On::Started,
+            [
+                Command::Patch("ask-first".into()),
+                answer("u-1", r#"{"answer":42}"#),
+                child(1, ParentClose::Terminate),
+                child(2, ParentClose::Cancel),
+                child(3, ParentClose::Abandon),
+                child(4, ParentClose::Terminate),
+                send_signal(1, "other"),
+                schedule_with(1, "train", exclusive()),
+            ]
+            .into(),
+        ),
+        (On::Update("set"), Do::Refuse("not now")),
+        (On::Update("check"), [refuse("u-3"), schedule(2, "check")].into()),
+        (
+            On::Signal("stop"),
+            [cancel_child(2), Command::CancelActivity(1, true), send_cancel(2, "other")].into(),
+        ),
+        (On::ChildCompleted(1), [].into()),
+        (On::ChildFailed(2), [Command::TerminateChild(4, "enough".into())].into()),
+        (
+            On::Signal("local"),
+            [local(4, "look up"), local(5, "price"), schedule_with(6, "review", completes_later())].into(),
+        ),
+        (On::Signal("next"), [continue_with(r#"{"stage":3}"#, Unread::default())].into()),
+    ]
+}
+
+/// A run that waits for its time, with a signal that its code has not read.
+fn delayed_run() -> Recorder {
+    let mut run = Recorder::new([(On::Started, [schedule(1, "train")].into())]);
+    let delay = Some(std::time::Duration::from_secs(3_600));
+    run.turn(0.0, &[incoming(Message::Start(Box::new(Start { delay, ..start("start") })))]);
+    run.turn(1.0, &[signal("s-1", "early")]);
+    run
+}
+
+/// A run that is canceled before its code begins.
+fn called_off_run() -> Recorder {
+    let mut run = delayed_run();
+    run.turn(2.0, &[cancel("c-1")]);
+    run
+}
+
 fn recorded() -> Vec<(&'static str, Recorder)> {
     vec![
         ("completed", completed_run()),
@@ -172,6 +264,9 @@ fn recorded() -> Vec<(&'static str, Recorder)> {
         ("terminated", terminated_run()),
         ("timed_out", timed_out_run()),
         ("sealed", sealed_run()),
+        ("language", language_run()),
+        ("delayed", delayed_run()),
+        ("called_off", called_off_run()),
     ]
 }
 
@@ -220,7 +315,7 @@ fn names() -> Vec<String> {
         .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".ndjson").map(str::to_owned))
         .collect();
     names.sort();
-    assert!(names.len() >= 8, "{names:?}");
+    assert!(names.len() >= 11, "{names:?}");
     names
 }
 
@@ -277,6 +372,7 @@ fn recorded_histories_show_every_kind_of_event_and_status() {
         Status::Canceled,
         Status::Terminated,
         Status::TimedOut,
+        Status::ContinuedAsNew,
     ];
     assert_eq!(statuses, known.iter().map(|status| status.as_str()).collect());
 }

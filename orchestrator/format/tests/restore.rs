@@ -7,7 +7,8 @@
 mod script;
 
 use millrace_core::{
-    ActivityOptions, Command, Fault, IdConflict, IdReuse, Incoming, OutcomeResult, RetryPolicy,
+    ActivityOptions, Command, Fault, IdConflict, IdReuse, Incoming, Message, OutcomeResult, ParentClose,
+    RetryPolicy, Start, StopChild, Unread, Verdict,
 };
 use millrace_format::history::{self, Commit, Tail};
 use millrace_format::{Head, Header};
@@ -28,12 +29,38 @@ fn world() -> World {
             Do::Publish("{ \"a\" : 1.50 }", vec![schedule_with(1, "a", odd), schedule(2, "b"), sleep(1, 20)]),
         ),
         (On::Signal("a"), [schedule_with(3, "c", within(9)), sleep(2, u64::MAX)].into()),
-        (On::Signal("a"), Do::Publish("2", vec![Command::CancelActivity(1), Command::CancelTimer(1)])),
+        (On::Signal("a"), Do::Publish("2", vec![Command::CancelActivity(1, false), Command::CancelTimer(1)])),
         (On::Signal("b"), panics("bug")),
         (On::Completed(2), [schedule(4, "d")].into()),
         (On::Failed(3), [Command::FailRun(boom())].into()),
         (On::Canceled, [Command::CancelRun("asked".into())].into()),
+        (
+            On::Signal("c"),
+            [child(1, ParentClose::Abandon), child(2, ParentClose::Cancel), send_signal(1, "o")].into(),
+        ),
+        (On::Signal("c"), [cancel_child(2), send_cancel(2, "o"), Command::CancelActivity(2, true)].into()),
+        (On::ChildCompleted(2), [Command::Patch("p".into()), complete("null")].into()),
+        (On::ChildFailed(1), [continue_with("2", unread())].into()),
+        (On::Signal("n"), [continue_with("3", unread())].into()),
+        (On::Update("ask"), [answer("r-3", "1"), schedule(5, "e")].into()),
+        (On::Update("ask"), [].into()),
+        (On::Update("set"), Do::Refuse("no")),
     ])
+}
+
+fn unread() -> Unread {
+    let unread = |id: &str| vec![unread_message(id, "ask")];
+    Unread { signals: unread("r-1"), updates: unread("r-2"), cancel: None }
+}
+
+fn delayed(id: &str) -> Incoming {
+    let (delay, execution_timeout) = (Some(Duration::from_secs(20)), Some(Duration::from_secs(3_000)));
+    incoming(Message::Start(Box::new(Start {
+        delay,
+        execution_timeout,
+        parent: Some(parent()),
+        ..start(id)
+    })))
 }
 
 fn message(draw: (u8, u8, u32)) -> Incoming {
@@ -54,6 +81,18 @@ fn message(draw: (u8, u8, u32)) -> Incoming {
         11 | 12 => failed(n, u32::from(which % 3) + 1),
         13 => outcome(n, 1, receive_count, OutcomeResult::Failed(Fault::Canceled { reason: id })),
         14 => timer(n),
+        16 => signal(&id, "c"),
+        17 => signal(&id, "n"),
+        18 => update(&id, "ask"),
+        19 => update(&id, "set"),
+        20 => child_completed(n),
+        21 => child_failed(n),
+        22 => delayed(&id),
+        23 => timer(0),
+        24 => start_child(),
+        25 => stop_child(if which % 2 == 0 { StopChild::Cancel } else { StopChild::Terminate }),
+        26 => start_with_update(&id, "set", IdConflict::UseExisting),
+        27 => start_with_update(&id, "ask", IdConflict::Fail),
         _ => wake(n),
     };
     times(receive_count, message)
@@ -65,15 +104,18 @@ enum Step {
     Later(u16),
     Cool,
     Deploy,
+    /// What was dispatched for certain is forgotten.
+    Done,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let message = (0..16_u8, 0..12_u8, 1..4_u32);
+    let message = (0..28_u8, 0..12_u8, 1..4_u32);
     prop_oneof![
         6 => prop::collection::vec(message, 1..4).prop_map(Step::Turn),
         2 => (0..900_u16).prop_map(Step::Later),
         1 => Just(Step::Cool),
         1 => Just(Step::Deploy),
+        1 => Just(Step::Done),
     ]
 }
 
@@ -87,16 +129,28 @@ proptest! {
             match step {
                 Step::Later(seconds) => world.now += f64::from(seconds),
                 Step::Cool => world.cool(),
+                Step::Done => {
+                    if let Some(live) = &mut world.live {
+                        let effects: Vec<_> = live.run.effects.values().map(|pending| pending.effect.clone()).collect();
+                        effects.iter().for_each(|effect| live.run.has_done(effect));
+                    }
+                }
                 Step::Deploy => { world.build = "b2"; world.cool(); }
                 Step::Turn(messages) => {
                     world.entropy += 1;
-                    let messages: Vec<_> = messages.into_iter().map(message).collect();
-                    let decision = world.turn(&messages);
-                    if decision.replaces.is_some() {
-                        tail = Tail::empty();
+                    let mut messages: Vec<_> = messages.into_iter().map(message).collect();
+                    // A run that continues as new is gone on with, or found so by the next turn.
+                    for _ in 0..2 {
+                        let decision = world.turn(&messages);
+                        world.entropy += 1;
+                        if decision.replaces.is_some() {
+                            tail = Tail::empty();
+                        }
+                        tail.push(&decision.events);
+                        check(&world, &tail)?;
+                        let again = |(message, verdict)| (verdict == Verdict::Again).then_some(message);
+                        messages = messages.into_iter().zip(decision.verdicts).filter_map(again).collect();
                     }
-                    tail.push(&decision.events);
-                    check(&world, &tail)?;
                 }
             }
         }
@@ -114,4 +168,24 @@ fn check(world: &World, tail: &Tail) -> Result<(), TestCaseError> {
     prop_assert_eq!(&head.events, &world.history);
     prop_assert_eq!(&head.header.restore(&head.events), world.run());
     Ok(())
+}
+
+/// The log names all that was ever sent, the header what may have to be sent again: only that is kept.
+#[test]
+fn g4_a_restored_run_knows_only_what_may_have_to_be_sent_again() {
+    let tell = |id: u64| (On::Signal("tell"), [send_signal(id, "other")].into());
+    let mut world = World::started([tell(1), tell(2), tell(3)]);
+    let mut tail = Tail::empty();
+    tail.push(&world.history);
+    for (turn, known) in [(1, vec![1]), (2, vec![2]), (3, vec![2, 3])] {
+        let decision = world.turn(&[signal(&format!("s-{turn}"), "tell")]);
+        tail.push(&decision.events);
+        check(&world, &tail).unwrap();
+        assert_eq!(world.run().sent.keys().copied().collect::<Vec<_>>(), known, "turn {turn}");
+        if turn == 1 {
+            let effects: Vec<_> = decision.effects.into_iter().map(|pending| pending.effect).collect();
+            effects.iter().for_each(|effect| world.live.as_mut().unwrap().run.has_done(effect));
+        }
+    }
+    assert_eq!(world.history.iter().filter(|event| event.kind.name() == "SignalSent").count(), 3);
 }

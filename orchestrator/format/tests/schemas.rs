@@ -7,21 +7,26 @@ use std::path::{Path, PathBuf};
 
 use jsonschema::Validator;
 use millrace_core::{
-    ActivityOptions, ActivityOutcome, ApplicationFailure, Fault, IdConflict, IdReuse, OutcomeResult, Payload,
-    RunId, StartSignal, Task, TaskQueue, TimeoutKind, Timestamp, WorkflowId, WorkflowType,
+    ActivityOptions, ActivityOutcome, ApplicationFailure, CompletionToken, Fault, IdConflict, IdReuse,
+    OutcomeResult, Payload, RunId, Task, TaskQueue, TimeoutKind, Timestamp, WithStart, WorkflowId,
+    WorkflowType,
 };
 use millrace_format::message::{
-    self, EventMessage, InboxMessage, Report, ResumeMessage, SignalMessage, StartMessage, StopMessage,
+    self, CompleteMessage, EventMessage, FailMessage, InboxMessage, Report, ResumeMessage, SignalMessage,
+    StartMessage, StopMessage,
 };
 use serde_json::Value;
 
-const INBOX: [&str; 5] = ["start", "signal", "cancel", "terminate", "resume"];
-const ALL: [&str; 9] = [
+const INBOX: [&str; 8] = ["start", "signal", "update", "cancel", "terminate", "resume", "complete", "fail"];
+const ALL: [&str; 12] = [
     "start",
     "signal",
+    "update",
     "cancel",
     "terminate",
     "resume",
+    "complete",
+    "fail",
     "task",
     "outcome",
     "history-header",
@@ -124,8 +129,41 @@ fn start(id_reuse: IdReuse, id_conflict: IdConflict, full: bool) -> InboxMessage
         run_timeout_s: full.then_some(1e9),
         memo: full.then(any),
         attributes: full.then(any),
-        signal: full.then(|| StartSignal { name: "approve".into(), input: any() }),
+        start_delay_s: full.then_some(0.001),
+        signal: full.then(|| WithStart { name: "approve".into(), input: any() }),
+        update: None,
     })
+}
+
+fn failure(full: bool) -> ApplicationFailure {
+    let failure = ApplicationFailure::new("Boom", "x");
+    if !full {
+        return failure;
+    }
+    ApplicationFailure { causes: vec!["below".into()], ..failure }
+        .non_retryable()
+        .retry_after(std::time::Duration::from_secs(3))
+        .details(&[1, 2])
+}
+
+fn token() -> CompletionToken {
+    CompletionToken {
+        workflow_id: WorkflowId::new("a.b@c:d").unwrap(),
+        run_id: RunId::from_random(7),
+        activity_id: u64::MAX,
+        attempt: u32::MAX,
+        secret: format!("{:032x}", 7),
+    }
+}
+
+/// The same start, with an update in the place of its signal.
+fn asking(start: InboxMessage) -> InboxMessage {
+    match start {
+        InboxMessage::Start(start) => {
+            InboxMessage::Start(StartMessage { update: start.signal.clone(), signal: None, ..start })
+        }
+        other => other,
+    }
 }
 
 #[test]
@@ -135,9 +173,29 @@ fn every_message_that_a_client_writes_validates() {
         {
             for id_conflict in [IdConflict::Fail, IdConflict::UseExisting, IdConflict::TerminateExisting] {
                 assert_valid("start", &message::write(&start(id_reuse, id_conflict, full)));
+                assert_valid("start", &message::write(&asking(start(id_reuse, id_conflict, full))));
             }
         }
         let StopMessage { kind, v, id, run_id, namespace, request_id, .. } = stop(full);
+        let (result, failure, token) = (Payload::null(), failure(full), token());
+        let complete = CompleteMessage {
+            kind,
+            v,
+            namespace: namespace.clone(),
+            request_id: request_id.clone(),
+            token: token.clone(),
+            result,
+        };
+        let fail = FailMessage {
+            kind,
+            v,
+            namespace: namespace.clone(),
+            request_id: request_id.clone(),
+            token,
+            failure,
+        };
+        assert_valid("complete", &message::write(&InboxMessage::Complete(complete)));
+        assert_valid("fail", &message::write(&InboxMessage::Fail(fail)));
         let (name, input) = ("approve".to_owned(), Payload::null());
         let resume = ResumeMessage {
             kind,
@@ -148,6 +206,7 @@ fn every_message_that_a_client_writes_validates() {
             request_id: request_id.clone(),
         };
         let signal = SignalMessage { kind, v, id, run_id, namespace, request_id, name, input };
+        assert_valid("update", &message::write(&InboxMessage::Update(signal.clone())));
         assert_valid("signal", &message::write(&InboxMessage::Signal(signal)));
         assert_valid("resume", &message::write(&InboxMessage::Resume(resume)));
         assert_valid("cancel", &message::write(&InboxMessage::Cancel(stop(full))));
@@ -163,9 +222,11 @@ fn every_task_and_outcome_validates() {
         schedule_to_start: second,
         heartbeat: second,
         exclusive: true,
+        completes_later: true,
         ..ActivityOptions::default()
     };
     for options in [ActivityOptions::default(), options] {
+        let token = options.completes_later.then(token);
         assert_valid(
             "task",
             &message::write(&Task {
@@ -182,13 +243,11 @@ fn every_task_and_outcome_validates() {
                 scheduled_at: Timestamp::from_millis(0),
                 available_at: Timestamp::from_millis(i64::MAX),
                 options,
+                token,
             }),
         );
     }
-    let full = ApplicationFailure { causes: vec!["below".into()], ..ApplicationFailure::new("Boom", "x") }
-        .non_retryable()
-        .retry_after(std::time::Duration::from_secs(3))
-        .details(&[1, 2]);
+    let full = failure(true);
     for result in [
         OutcomeResult::Completed(Payload::null()),
         OutcomeResult::Failed(Fault::Application(full.clone())),
@@ -203,7 +262,7 @@ fn every_task_and_outcome_validates() {
             v: 1,
             namespace: Default::default(),
             workflow_id,
-            run_id,
+            run_id: Some(run_id),
             report: Report::Outcome(outcome),
         };
         assert_valid("outcome", &message::write(&message));
@@ -252,7 +311,19 @@ fn what_the_reader_refuses_does_not_validate() {
         ("start", r#"{"type":"start","workflow":"W","id":"a","namespace":"a.b"}"#),
         ("start", r#"{"type":"start","workflow":"W","id":"a","signal":{"input":1}}"#),
         ("start", r#"{"type":"start","workflow":"W","id":"a","signal":{"name":"x","inptu":1}}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","start_delay_s":0}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","request_id":"~child:x:1"}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","update":{"input":1}}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","signal":{"name":"x"},"update":{"name":"x"}}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","parent":{"workflow_id":"p"}}"#),
         ("start", r#"[]"#),
+        ("update", r#"{"type":"update","id":"a"}"#),
+        ("update", r#"{"type":"update","id":"a","name":""}"#),
+        ("update", r#"{"type":"update","id":"a","name":"x","request_id":"~x"}"#),
+        ("signal", r#"{"type":"signal","id":"a","name":"x","request_id":"~sent:x:1"}"#),
+        ("cancel", r#"{"type":"cancel","id":"a","request_id":"~x"}"#),
+        ("terminate", r#"{"type":"terminate","id":"a","request_id":"~x"}"#),
+        ("resume", r#"{"type":"resume","id":"a","request_id":"~x"}"#),
         ("signal", r#"{"type":"signal","id":"a"}"#),
         ("signal", r#"{"type":"signal","id":"a","name":""}"#),
         ("signal", r#"{"type":"signal","id":"a","name":"x","run_id":"seven"}"#),
@@ -261,6 +332,30 @@ fn what_the_reader_refuses_does_not_validate() {
         ("terminate", r#"{"type":"terminate"}"#),
         ("resume", r#"{"type":"resume","id":"a","reason":"x"}"#),
         ("resume", long.as_str()),
+        ("complete", r#"{"type":"complete"}"#),
+        ("complete", r#"{"type":"complete","token":"x"}"#),
+        ("complete", r#"{"type":"complete","token":7}"#),
+        ("complete", r#"{"type":"complete","token":"1.1.0198c0de-0000-4000-8000-000000000007.ab"}"#),
+        (
+            "complete",
+            r#"{"type":"complete","token":"one.1.0198c0de-0000-4000-8000-000000000007.0123456789abcdef0123456789abcdef.w"}"#,
+        ),
+        (
+            "complete",
+            r#"{"type":"complete","token":"1.1.0198c0de-0000-4000-8000-000000000007.0123456789abcdef0123456789abcdef.a/b"}"#,
+        ),
+        (
+            "complete",
+            r#"{"type":"complete","id":"w","token":"1.1.0198c0de-0000-4000-8000-000000000007.0123456789abcdef0123456789abcdef.w"}"#,
+        ),
+        (
+            "fail",
+            r#"{"type":"fail","token":"1.1.0198c0de-0000-4000-8000-000000000007.0123456789abcdef0123456789abcdef.w"}"#,
+        ),
+        (
+            "fail",
+            r#"{"type":"fail","token":"1.1.0198c0de-0000-4000-8000-000000000007.0123456789abcdef0123456789abcdef.w","failure":{"type":"x"}}"#,
+        ),
         ("outcome", r#"{"type":"outcome","workflow_id":"a"}"#),
         (
             "outcome",
@@ -281,6 +376,27 @@ fn what_the_reader_refuses_does_not_validate() {
         ("task", r#"{"v":1}"#),
         ("history-event", r#"{"n":1,"t":"2026-11-23T02:00:00.000Z","type":"TimerFired"}"#),
         ("history-event", r#"{"n":1,"t":"soon","type":"TimerFired","timer_id":1}"#),
+        ("history-event", r#"{"n":1,"t":"2026-11-23T02:00:00.000Z","type":"ChildCompleted"}"#),
+        (
+            "history-event",
+            r#"{"n":1,"t":"2026-11-23T02:00:00.000Z","type":"RunContinuedAsNew","workflow":"W"}"#,
+        ),
+        (
+            "history-event",
+            r#"{"n":1,"t":"2026-11-23T02:00:00.000Z","type":"ChildScheduled","child_id":1,"workflow":"W","workflow_id":"a","options":{"parent_close":"forget"}}"#,
+        ),
+        (
+            "history-event",
+            r#"{"n":1,"t":"2026-11-23T02:00:00.000Z","type":"UpdateRejected","request_id":"u"}"#,
+        ),
+        (
+            "history-event",
+            r#"{"n":1,"t":"2026-11-23T02:00:00.000Z","type":"LocalActivityCompleted","activity_id":1,"attempts":1}"#,
+        ),
+        (
+            "history-event",
+            r#"{"n":1,"t":"2026-11-23T02:00:00.000Z","type":"ChildCancelRequested","child_id":1,"how":"ask"}"#,
+        ),
         ("history-header", r#"{"format":1}"#),
     ] {
         assert!(is_read(name, text).is_err(), "the reader takes {text}");

@@ -10,7 +10,7 @@ use crate::value;
 
 const KNOWN: &str = "unknown option; an activity takes: name, task_queue, start_to_close, schedule_to_close, \
                      schedule_to_start, heartbeat, max_attempts, initial_interval, maximum_interval, \
-                     backoff_coefficient, non_retryable(..), exclusive";
+                     backoff_coefficient, non_retryable(..), exclusive, completes_later";
 
 /// What the attribute says.
 #[derive(Default)]
@@ -54,6 +54,7 @@ impl ActivityAttributes {
             "backoff_coefficient" => self.coefficient(meta)?,
             "non_retryable" => self.final_types(meta)?,
             "exclusive" => self.settings.push(quote!(o.exclusive = true;)),
+            "completes_later" => self.settings.push(quote!(o.completes_later = true;)),
             _ => return Err(meta.error(KNOWN)),
         }
         Ok(())

@@ -92,7 +92,7 @@ fn implementation(
             type Input = #input;
             type Output = #output;
             const NAME: &'static str = #wire;
-            const ACCEPTS: &'static [&'static str] = &[#(<#accepts as ::millrace::Signal>::NAME),*];
+            const ACCEPTS: &'static [&'static str] = &[#(<#accepts as ::millrace::Message>::NAME),*];
             fn run(
                 __context: ::millrace::WorkflowContext,
                 #pattern: Self::Input,

@@ -60,6 +60,19 @@ impl ActivityContext {
         }
     }
 
+    /// With this, whoever has it may say how the activity ended: see [`ActivityError::CompletesLater`]. A text to be passed
+    /// on, and to be kept as a secret. `None` in a unit test, and for activities that are not marked `completes_later`.
+    ///
+    /// [`ActivityError::CompletesLater`]: crate::ActivityError::CompletesLater
+    pub fn token(&self) -> Option<String> {
+        self.task()?.token.as_ref().map(ToString::to_string)
+    }
+
+    /// Leaves the outcome to somebody else.
+    pub(crate) fn leave(&self) -> bool {
+        self.host.as_ref().is_some_and(|host| host.leave())
+    }
+
     /// The workflow that called; `None` in a unit test.
     pub fn workflow_id(&self) -> Option<&WorkflowId> {
         self.task().map(|task| &task.workflow_id)

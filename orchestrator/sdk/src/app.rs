@@ -11,6 +11,8 @@ use millrace_core::{
 use millrace_engine::{ActivityCode, Attempt};
 
 use crate::host::{Code, Host};
+use crate::map::MapWorkflow;
+use crate::schedule::ScheduleWorkflow;
 use crate::shared::{Needs, Shares};
 use crate::{Activity, ActivityBody, ActivityContext, ActivityRef, Workflow, WorkflowRef};
 
@@ -98,6 +100,12 @@ impl App {
         Arc::new(self.workflows.clone())
     }
 
+    /// Code for a run, as it is.
+    #[cfg(feature = "test")]
+    pub(crate) fn host(&self, info: &RunInfo) -> Result<Host, Blocked> {
+        self.workflows.host(info)
+    }
+
     /// The activities, as a worker runs them.
     pub fn activity_code(&self) -> Arc<dyn ActivityCode> {
         Arc::new(self.activities.clone())
@@ -125,15 +133,26 @@ impl std::fmt::Debug for App {
     }
 }
 
-impl WorkflowCode for Workflows {
-    fn instantiate(&self, info: &RunInfo) -> Result<Box<dyn Coroutine>, Blocked> {
-        match self.0.get(info.workflow.as_str()) {
-            Some(code) => Ok(Box::new(Host::new(*code, info))),
+impl Workflows {
+    fn host(&self, info: &RunInfo) -> Result<Host, Blocked> {
+        let built_in = || match info.workflow.as_str() {
+            MapWorkflow::NAME => Some(Code::of::<MapWorkflow>()),
+            ScheduleWorkflow::NAME => Some(Code::of::<ScheduleWorkflow>()),
+            _ => None,
+        };
+        match self.0.get(info.workflow.as_str()).copied().or_else(built_in) {
+            Some(code) => Ok(Host::new(code, info)),
             None => Err(Blocked::UnknownWorkflow {
                 workflow: info.workflow.to_string(),
                 known: self.0.keys().map(ToString::to_string).collect(),
             }),
         }
+    }
+}
+
+impl WorkflowCode for Workflows {
+    fn instantiate(&self, info: &RunInfo) -> Result<Box<dyn Coroutine>, Blocked> {
+        Ok(Box::new(self.host(info)?))
     }
 }
 
@@ -168,9 +187,14 @@ fn run<A: ActivityBody>(
 ) -> BoxFuture<'static, Result<Payload, Fault>> {
     match input.read::<A::Input>() {
         Ok(input) => {
-            let running = A::call(context, input);
+            let running = A::call(context.clone(), input);
             let output = async move {
-                let output = running.await.map_err(crate::ActivityError::into_fault)?;
+                let output = running.await.map_err(|error| {
+                    if matches!(error, crate::ActivityError::CompletesLater) {
+                        context.leave();
+                    }
+                    error.into_fault()
+                })?;
                 crate::call::written(output, A::NAME).map_err(Fault::Application)
             };
             output.boxed()

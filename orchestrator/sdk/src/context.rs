@@ -4,27 +4,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use millrace_core::{RunId, Timestamp, WorkflowId};
+use millrace_core::{Command, RunId, Timestamp, WorkflowId};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::call::{self, ActivityCall, Saga, Signals, Sleep};
-use crate::host::Journal;
-use crate::{Activity, ActivityRef, Canceled, Signal, StateCell, WorkflowError};
+use crate::call::{self, ActivityCall, ChildCall, Numbered, Saga, Signals, Sleep, Task, Updates};
+use crate::error::Next;
+use crate::host::{Journal, Kind, ROOT, SHIELDED, ScopeId};
+use crate::map::MapCall;
+use crate::{
+    Activity, ActivityRef, Canceled, Signal, StateCell, Update, Workflow, WorkflowError, WorkflowRef,
+};
 
 /// A workflow's way to everything outside its own arithmetic. Cheap to clone.
 ///
 /// A context is also a scope for cancellation: when somebody asks the run to stop, every wait made through it returns
-/// [`Canceled`], those to come as well, except through a [`shielded`](Self::shielded) one.
+/// [`Canceled`], those to come as well, except through a [`shielded`](Self::shielded) one. A [`scope`](Self::scope) within
+/// it can be canceled on its own.
 #[derive(Clone)]
 pub struct WorkflowContext {
     journal: Arc<Journal>,
-    shielded: bool,
+    scope: ScopeId,
 }
 
 impl WorkflowContext {
     pub(crate) fn new(journal: Arc<Journal>) -> Self {
-        Self { journal, shielded: false }
+        Self { journal, scope: ROOT }
+    }
+
+    pub(crate) fn scope_id(&self) -> ScopeId {
+        self.scope
+    }
+
+    pub(crate) fn journal(&self) -> &Arc<Journal> {
+        &self.journal
     }
 
     /// Calls an activity: runs it on a worker, with retries, and gives its result. `input` is `()`, the one input, or
@@ -37,12 +50,135 @@ impl WorkflowContext {
         _activity: F,
         input: <F::Activity as Activity>::Input,
     ) -> ActivityCall<F::Activity> {
-        ActivityCall::new(call::Numbered::new(&self.journal, self.shielded), input)
+        ActivityCall::new(Numbered::new(&self.journal, Kind::Activity, self.scope), input)
+    }
+
+    /// Calls an activity within this turn, by the process that makes it: no queue, no worker, and one commit for many of
+    /// them. For what takes a moment, and does no harm when it is done twice: a turn that is made again, after a crash,
+    /// makes its local calls again. Together they have half a minute, on Lambda a quarter; one that takes longer, or is to be canceled, or needs
+    /// another machine, is no local one. Task queue and heartbeat mean nothing here.
+    pub fn local<M, F: ActivityRef<M>>(
+        &self,
+        _activity: F,
+        input: <F::Activity as Activity>::Input,
+    ) -> ActivityCall<F::Activity> {
+        ActivityCall::new(Numbered::new(&self.journal, Kind::LocalActivity, self.scope), input)
+    }
+
+    /// Calls an activity for each of many items, and gives the results in the items' order. Durable as a whole: ten thousand
+    /// items need no turn of this run each.
+    ///
+    /// ```
+    /// # use millrace::prelude::*;
+    /// # #[activity]
+    /// # async fn resize(key: String) -> Result<u32, ActivityError> { Ok(key.len() as u32) }
+    /// # #[workflow]
+    /// # async fn album(ctx: WorkflowContext, keys: Vec<String>) -> Result<usize, WorkflowError> {
+    /// let resized = ctx.map(resize, keys).concurrency(50).tolerate(3).await?;
+    /// let failed = resized.iter().filter(|item| item.is_err()).count();
+    /// # Ok(failed)
+    /// # }
+    /// ```
+    pub fn map<M, F: ActivityRef<M>>(
+        &self,
+        _activity: F,
+        items: impl IntoIterator<Item = <F::Activity as Activity>::Input>,
+    ) -> MapCall<F::Activity> {
+        MapCall::new(self.clone(), items)
+    }
+
+    /// Starts another workflow as a child of this one and waits for its result; or, with [`ChildCall::start`], lets it run
+    /// beside.
+    pub fn child<M, F: WorkflowRef<M>>(
+        &self,
+        _workflow: F,
+        input: <F::Workflow as Workflow>::Input,
+    ) -> ChildCall<F::Workflow> {
+        ChildCall::new(Numbered::new(&self.journal, Kind::Child, self.scope), input)
+    }
+
+    /// Tells another workflow something. Recorded with this turn, and delivered once it is committed: whether or not
+    /// anybody reads it. A workflow that is not there within a minute is not told; the signal is a dead letter then.
+    pub async fn signal<S: Signal>(&self, id: impl AsRef<str>, signal: S) -> Result<(), WorkflowError> {
+        call::tell(&self.journal, self.scope, WorkflowId::new(id)?, &signal)
+    }
+
+    /// Asks another workflow to stop. Recorded with this turn, and delivered once it is committed.
+    pub async fn request_cancel(
+        &self,
+        id: impl AsRef<str>,
+        reason: impl Into<String>,
+    ) -> Result<(), WorkflowError> {
+        if let Some(canceled) = self.canceled() {
+            return Err(canceled.into());
+        }
+        let (sent_id, workflow_id, reason) = (self.journal.number(), WorkflowId::new(id)?, reason.into());
+        self.journal.say(sent_id, Command::SendCancel { sent_id, workflow_id, reason });
+        Ok(())
+    }
+
+    /// Ends this run, to go on as a new one with a fresh history: what an entity that lives for ever returns now and then.
+    /// Messages that nobody has read go along.
+    ///
+    /// ```
+    /// # use millrace::prelude::*;
+    /// #[workflow]
+    /// async fn heart(ctx: WorkflowContext, mut beats: u64) -> Result<(), WorkflowError> {
+    ///     while !ctx.should_continue_as_new() {
+    ///         ctx.sleep(secs(1)).await?;
+    ///         beats += 1;
+    ///     }
+    ///     ctx.continue_as_new(heart, beats)
+    /// }
+    /// ```
+    pub fn continue_as_new<T, M, F: WorkflowRef<M>>(
+        &self,
+        _workflow: F,
+        input: <F::Workflow as Workflow>::Input,
+    ) -> Result<T, WorkflowError> {
+        let workflow = <F::Workflow as Workflow>::NAME;
+        let input = call::written(input, workflow)?;
+        Err(WorkflowError::ContinueAsNew(Box::new(Next { workflow, input })))
+    }
+
+    /// Whether the history has grown so long (4,000 events) that a new run should go on.
+    pub fn should_continue_as_new(&self) -> bool {
+        self.journal.events() >= self.journal.history_limit()
+    }
+
+    /// How many events the history has so far, for those who want to decide that themselves.
+    pub fn history_length(&self) -> u64 {
+        self.journal.events()
+    }
+
+    /// Whether this run takes the new way at a place of the code that was changed: yes if it comes there for the first time,
+    /// no if it was there before the change. So runs on their way are not disturbed:
+    ///
+    /// ```
+    /// # use millrace::prelude::*;
+    /// # #[workflow]
+    /// # async fn change(ctx: WorkflowContext) -> Result<(), WorkflowError> {
+    /// if ctx.patched("wait first") {
+    ///     ctx.sleep(secs(1)).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Once no run from before the change is open, take the `if` away and keep the new way: marks that nobody asks for are
+    /// passed over.
+    pub fn patched(&self, patch: &str) -> bool {
+        self.journal.patched(patch)
+    }
+
+    /// Runs a future beside this one. It ends with the workflow at the latest.
+    pub fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Task<T> {
+        Task::spawn(&self.journal, future)
     }
 
     /// Waits, for as long as years, at no cost. An error says that the run was asked to stop.
     pub fn sleep(&self, duration: Duration) -> Sleep {
-        call::sleep(&self.journal, self.shielded, duration)
+        call::sleep(&self.journal, self.scope, duration)
     }
 
     /// The signals of one type, beginning with the oldest that nobody has read. The workflow must declare the type:
@@ -50,12 +186,20 @@ impl WorkflowContext {
     #[track_caller]
     pub fn signals<S: Signal>(&self) -> Signals<S> {
         self.journal.expect_accepted(S::NAME);
-        Signals::new(self.journal.clone(), self.shielded)
+        Signals::new(self.journal.clone(), self.scope)
+    }
+
+    /// The updates of one type, each with the way to answer it, for workflows that take their time. Those that can be
+    /// answered at once: [`StateCell::on_update`].
+    #[track_caller]
+    pub fn updates<U: Update>(&self) -> Updates<U> {
+        self.journal.expect_accepted(U::NAME);
+        Updates::new(self.journal.clone(), self.scope)
     }
 
     /// State that signals change, that the workflow waits on, and that others may see.
     pub fn state<S: Send + 'static>(&self, state: S) -> StateCell<S> {
-        StateCell::new(self.journal.clone(), self.shielded, state)
+        StateCell::new(self.journal.clone(), self.scope, state)
     }
 
     /// Shows a value to anyone who asks, until another is shown.
@@ -90,12 +234,26 @@ impl WorkflowContext {
     /// The same context out of reach of cancel requests, for cleaning up.
     #[must_use]
     pub fn shielded(&self) -> Self {
-        Self { journal: self.journal.clone(), shielded: true }
+        Self { journal: self.journal.clone(), scope: SHIELDED }
+    }
+
+    /// A scope within this one: what is called through it can be [canceled](Self::cancel) together.
+    #[must_use]
+    pub fn scope(&self) -> Self {
+        Self { journal: self.journal.clone(), scope: self.journal.open_scope(self.scope) }
+    }
+
+    /// Cancels everything in this scope, as if somebody had asked the run to stop: on the workflow's own context, the whole
+    /// run; on a [`scope`](Self::scope), what was called through it.
+    pub fn cancel(&self, reason: impl Into<String>) {
+        if self.scope != SHIELDED {
+            self.journal.cancel(self.scope, Canceled { reason: reason.into() });
+        }
     }
 
     /// The cancel request that has reached this context, for code that computes without waiting.
     pub fn canceled(&self) -> Option<Canceled> {
-        self.journal.canceled(self.shielded)
+        self.journal.canceled(self.scope)
     }
 
     /// The time, to the millisecond: that of the fact that the code was resumed with, the same in every replay.
@@ -128,6 +286,6 @@ impl WorkflowContext {
 impl std::fmt::Debug for WorkflowContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let info = &self.journal.info;
-        f.debug_struct("WorkflowContext").field("info", info).field("shielded", &self.shielded).finish()
+        f.debug_struct("WorkflowContext").field("info", info).field("scope", &self.scope).finish()
     }
 }

@@ -1,6 +1,7 @@
 //! A deployment on AWS as one of its processes sees it: the ports that its environment names.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millrace_aws::{Aws, Settings};
 use millrace_core::Runaway;
@@ -8,6 +9,9 @@ use millrace_engine::OrchestratorConfig;
 use millrace_engine::ports::{Counting, Ports, QueueName};
 use millrace_format::Keys;
 use millrace_local::{OsEntropy, SystemClock, TokioSpawn};
+
+/// Half of the time that the template gives the orchestrator function.
+const LOCALS_WITHIN: Duration = Duration::from_secs(15);
 
 /// Whatever stops a process before it does any work.
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -52,7 +56,8 @@ impl Deployment {
             Some(turns) => Some(Runaway::per_hour(turns)),
         };
         let namespace = self.settings.namespace.clone();
-        Ok(OrchestratorConfig { namespace, build: build(), runaway, ..OrchestratorConfig::default() })
+        let (build, locals_within) = (build(), LOCALS_WITHIN);
+        Ok(OrchestratorConfig { namespace, build, runaway, locals_within, ..OrchestratorConfig::default() })
     }
 }
 

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::ops::Deref;
 
-use millrace_core::{ActivityFailure, ApplicationFailure, Fault, WorkflowFailure};
+use millrace_core::{ActivityFailure, ApplicationFailure, Fault, Payload, WorkflowFailure};
 
 /// The longest chain of causes that a failure keeps.
 const MOST_CAUSES: usize = 16;
@@ -58,6 +58,9 @@ pub enum ActivityError {
     Failed(Fault),
     /// It was asked to stop and did.
     Canceled(Canceled),
+    /// It has not ended: somebody with its [token](crate::ActivityContext::token) says later how it did. Only for activities
+    /// marked `completes_later`; the worker goes on to other work, and schedule-to-close is the time limit that remains.
+    CompletesLater,
 }
 
 /// What a workflow returns when it has no result: the run ends as failed, or as canceled if it was asked to stop.
@@ -68,7 +71,37 @@ pub enum ActivityError {
 pub enum WorkflowError {
     /// It failed.
     Failed(Fault),
+    /// It has not failed: it goes on as a new run. See
+    /// [`WorkflowContext::continue_as_new`](crate::WorkflowContext::continue_as_new).
+    ContinueAsNew(Box<Next>),
 }
+
+/// The run that follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Next {
+    pub(crate) workflow: &'static str,
+    pub(crate) input: Payload,
+}
+
+/// Why an update is refused. See [`reject`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// For whoever asked.
+    pub reason: String,
+}
+
+/// Refuses an update: what a handler returns.
+pub fn reject<T>(reason: impl Into<String>) -> Result<T, Rejected> {
+    Err(Rejected { reason: reason.into() })
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl Error for Rejected {}
 
 impl ActivityError {
     /// What the worker reports.
@@ -76,20 +109,26 @@ impl ActivityError {
         match self {
             Self::Failed(fault) => fault,
             Self::Canceled(Canceled { reason }) => Fault::Canceled { reason },
+            Self::CompletesLater => {
+                let text = "the activity returned `CompletesLater`; mark it `#[activity(completes_later)]`";
+                Fault::Application(ApplicationFailure::new("CompletesLater", text).non_retryable())
+            }
         }
     }
 }
 
 impl WorkflowError {
-    /// Why the run ends.
-    pub fn fault(&self) -> &Fault {
-        let Self::Failed(fault) = self;
-        fault
+    /// Why the run fails, if it does.
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Failed(fault) => Some(fault),
+            Self::ContinueAsNew(_) => None,
+        }
     }
 
     /// Whether this carries a cancellation.
     pub fn is_canceled(&self) -> bool {
-        self.fault().is_canceled()
+        self.fault().is_some_and(Fault::is_canceled)
     }
 }
 
@@ -98,13 +137,17 @@ impl fmt::Display for ActivityError {
         match self {
             Self::Failed(fault) => fault.fmt(f),
             Self::Canceled(canceled) => canceled.fmt(f),
+            Self::CompletesLater => f.write_str("completes later"),
         }
     }
 }
 
 impl fmt::Display for WorkflowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fault().fmt(f)
+        match self {
+            Self::Failed(fault) => fault.fmt(f),
+            Self::ContinueAsNew(next) => write!(f, "goes on as a new run of `{}`", next.workflow),
+        }
     }
 }
 

@@ -24,6 +24,7 @@
 //! - [`WorkflowContext`]: everything a workflow may do that is not its own arithmetic.
 //! - [`ActivityContext`], [`Shared`]: what an activity is given.
 //! - [`App`]: what a process can run.
+//! - `TestEnv` (feature `test`): unit tests in virtual time; see docs/testing.md.
 //!
 //! What holds:
 //! - A workflow sees the same history in the same order whenever it is replayed: it is resumed after every single
@@ -58,9 +59,13 @@ mod host;
 mod http;
 #[cfg(feature = "aws")]
 pub mod lambda;
+mod map;
 mod retry;
+mod schedule;
 mod shared;
 mod state_cell;
+#[cfg(feature = "test")]
+mod test_env;
 #[cfg(feature = "embedded")]
 pub mod verbs;
 mod workflow;
@@ -68,32 +73,42 @@ mod workflow;
 pub use activity::{Activity, ActivityBody, ActivityRef};
 pub use activity_context::ActivityContext;
 pub use app::App;
-pub use call::{ActivityCall, Recv, Saga, Signals, Sleep, Within};
+pub use call::{
+    ActivityCall, ChildCall, ChildHandle, ChildResult, OnCancel, Recv, RecvUpdate, Reply, Saga, Signals,
+    Sleep, Task, Updates, Within,
+};
 pub use client::{Client, Handle, IdConflict, IdReuse, RunError};
 pub use context::WorkflowContext;
 #[cfg(feature = "embedded")]
 pub use dev::Dev;
 pub use duration::{days, hours, millis, minutes, secs};
-pub use error::{ActivityError, Canceled, Stopped, WorkflowError};
+pub use error::{ActivityError, Canceled, Next, Rejected, Stopped, WorkflowError, reject};
 pub use futures::{join, select_biased as select, try_join};
+pub use map::MapCall;
 pub use millrace_core::{
-    ActivityFailure, ActivityOptions, ApplicationFailure, Blocked, Fault, RetryPolicy, RunId, TaskQueue,
-    TimeoutKind, Timestamp, WorkflowFailure, WorkflowId,
+    ActivityFailure, ActivityOptions, ApplicationFailure, Blocked, Fault, ParentClose, RetryPolicy, RunId,
+    TaskQueue, TimeoutKind, Timestamp, WorkflowFailure, WorkflowId,
 };
-pub use millrace_macros::{Signal, activity, workflow};
+pub use millrace_macros::{Query, Signal, Update, activity, workflow};
 pub use retry::Retry;
+pub use schedule::{
+    Action, ActionOutcome, Backfill, Backfilled, Change, Overlap, Pause, Schedule, ScheduleHandle,
+    ScheduleState, ScheduleWorkflow, Trigger, Triggered, Unpause,
+};
 pub use shared::Shared;
 pub use state_cell::{StateCell, Until};
+#[cfg(feature = "test")]
+pub use test_env::TestEnv;
 #[cfg(feature = "embedded")]
 pub use verbs::{Job, Main};
-pub use workflow::{AcceptedBy, Signal, Workflow, WorkflowRef};
+pub use workflow::{AcceptedBy, Message, Query, Signal, Update, Workflow, WorkflowRef};
 
 /// What a file with workflows and activities imports.
 pub mod prelude {
     pub use crate::{
-        ActivityContext, ActivityError, ActivityFailure, App, ApplicationFailure, Canceled, Retry, Shared,
-        Signal, StateCell, WorkflowContext, WorkflowError, activity, days, hours, join, millis, minutes,
-        secs, select, try_join, workflow,
+        ActivityContext, ActivityError, ActivityFailure, App, ApplicationFailure, Canceled, Query, Retry,
+        Shared, Signal, StateCell, Update, WorkflowContext, WorkflowError, activity, days, hours, join,
+        millis, minutes, reject, secs, select, try_join, workflow,
     };
 }
 

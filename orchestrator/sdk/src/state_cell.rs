@@ -8,14 +8,14 @@ use futures::future::FusedFuture;
 use millrace_core::Payload;
 use serde::Serialize;
 
-use crate::host::{Journal, WaitFor};
-use crate::{Canceled, Signal};
+use crate::host::{Journal, ScopeId, WaitFor};
+use crate::{Canceled, Query, Rejected, Signal, Update};
 
 /// A workflow's state: see [`WorkflowContext::state`](crate::WorkflowContext::state). Cheap to clone; every clone is
 /// the same state, reached only through closures that do not wait.
 pub struct StateCell<S> {
     journal: Arc<Journal>,
-    shielded: bool,
+    scope: ScopeId,
     slot: Arc<Slot<S>>,
 }
 
@@ -43,9 +43,9 @@ fn already_open() -> ! {
 }
 
 impl<S: Send + 'static> StateCell<S> {
-    pub(crate) fn new(journal: Arc<Journal>, shielded: bool, state: S) -> Self {
+    pub(crate) fn new(journal: Arc<Journal>, scope: ScopeId, state: S) -> Self {
         let slot = Arc::new(Slot { id: journal.number_cell(), state: Mutex::new(state) });
-        Self { journal, shielded, slot }
+        Self { journal, scope, slot }
     }
 
     /// Gives every signal of this type to `change`, those that have already arrived included. They no longer reach
@@ -59,7 +59,50 @@ impl<S: Send + 'static> StateCell<S> {
             change(&mut slot.open(), signal);
             Ok(())
         };
-        self.journal.handle_signals(M::NAME, self.slot.id, Arc::new(apply));
+        self.journal.on_signal(M::NAME, self.slot.id, Arc::new(apply));
+        self
+    }
+
+    /// Answers every update of this type by `change`, those that have already arrived included. It works on a copy: one that
+    /// is refused leaves the state as it was, and the history too.
+    #[track_caller]
+    pub fn on_update<U: Update>(
+        self,
+        change: impl Fn(&mut S, U) -> Result<U::Output, Rejected> + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: Clone,
+    {
+        self.journal.expect_accepted(U::NAME);
+        let slot = self.slot.clone();
+        let handle = move |input: &Payload| {
+            let update = input.read().map_err(|error| {
+                crate::call::unreadable::<U>(input, &format!("update `{}`", U::NAME), &error)
+            })?;
+            let mut changed = slot.open().clone();
+            let answer = change(&mut changed, update).map_err(|rejected| rejected.reason)?;
+            let answer =
+                Payload::of(&answer).map_err(|error| format!("the answer has no JSON form: {error}"))?;
+            *slot.open() = changed;
+            Ok(answer)
+        };
+        self.journal.on_update(U::NAME, self.slot.id, Arc::new(handle));
+        self
+    }
+
+    /// Answers every query of this type by `answer`. Nothing is recorded, and nothing may change.
+    #[track_caller]
+    pub fn on_query<Q: Query>(self, answer: impl Fn(&S, Q) -> Q::Output + Send + Sync + 'static) -> Self {
+        self.journal.expect_accepted(Q::NAME);
+        let slot = self.slot.clone();
+        let handle = move |input: &Payload| {
+            let query = input.read().map_err(|error| {
+                crate::call::unreadable::<Q>(input, &format!("query `{}`", Q::NAME), &error)
+            })?;
+            Payload::of(&answer(&slot.open(), query))
+                .map_err(|error| format!("the answer has no JSON form: {error}"))
+        };
+        self.journal.on_query(Q::NAME, Arc::new(handle));
         self
     }
 
@@ -104,7 +147,7 @@ impl<S: Send + 'static> StateCell<S> {
 
 impl<S> Clone for StateCell<S> {
     fn clone(&self) -> Self {
-        Self { journal: self.journal.clone(), shielded: self.shielded, slot: self.slot.clone() }
+        Self { journal: self.journal.clone(), scope: self.scope, slot: self.slot.clone() }
     }
 }
 
@@ -120,7 +163,7 @@ pub struct Until<S, F> {
 impl<S: Send + 'static, F: Fn(&S) -> bool + Send + Unpin> Until<S, F> {
     /// Waits no longer than this: `Ok(None)` when time is up.
     pub fn within(self, limit: std::time::Duration) -> crate::Within<Self> {
-        let sleep = crate::call::sleep(&self.cell.journal, self.cell.shielded, limit);
+        let sleep = crate::call::sleep(&self.cell.journal, self.cell.scope, limit);
         crate::Within::new(self, sleep)
     }
 }
@@ -140,10 +183,10 @@ impl<S: Send + 'static, F: Fn(&S) -> bool + Send + Unpin> Future for Until<S, F>
         if self.done {
             return Poll::Pending;
         }
-        let canceled = self.cell.journal.canceled(self.cell.shielded);
+        let canceled = self.cell.journal.canceled(self.cell.scope);
         if canceled.is_none() && !(self.condition)(&self.cell.slot.open()) {
             let (journal, on) = (&self.cell.journal, WaitFor::Cell(self.cell.slot.id));
-            let wait = journal.wait(self.wait, on, self.cell.shielded, cx.waker());
+            let wait = journal.wait(self.wait, on, self.cell.scope, cx.waker());
             self.wait = Some(wait);
             return Poll::Pending;
         }

@@ -39,14 +39,38 @@ pub trait WorkflowRef<M> {
 
 for_functions!(WorkflowRef, Workflow, Workflow);
 
+/// What can be sent to a workflow.
+pub trait Message: Serialize + DeserializeOwned + Send + 'static {
+    /// Its name on the wire.
+    const NAME: &'static str;
+}
+
 /// A message that tells a workflow something. Made by `#[derive(Signal)]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a signal",
     label = "expected a type with `#[derive(Signal, Serialize, Deserialize)]`"
 )]
-pub trait Signal: Serialize + DeserializeOwned + Send + 'static {
-    /// Its name on the wire.
-    const NAME: &'static str;
+pub trait Signal: Message {}
+
+/// A message that asks a workflow for a change and is answered. Made by `#[derive(Update)]` with
+/// `#[update(output = Type)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an update",
+    label = "expected a type with `#[derive(Update, Serialize, Deserialize)]`"
+)]
+pub trait Update: Message {
+    /// The answer.
+    type Output: Serialize + DeserializeOwned + Send + 'static;
+}
+
+/// A question that a workflow answers without changing. Made by `#[derive(Query)]` with `#[query(output = Type)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a query",
+    label = "expected a type with `#[derive(Query, Serialize, Deserialize)]`"
+)]
+pub trait Query: Message {
+    /// The answer.
+    type Output: Serialize + DeserializeOwned + Send + 'static;
 }
 
 /// A message that the workflow `W` accepts, by its `#[workflow(accepts(..))]`.

@@ -1,4 +1,4 @@
-//! Measures the embedded engine, fsync on, on five workloads: `cargo run --release -p millrace-bench`.
+//! Measures the embedded engine, fsync on: `cargo run --release -p millrace-bench`.
 
 mod measure;
 mod report;
@@ -43,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         fan_outs: 20 / share,
         long_runs: (5 / share).max(1),
         signal_rounds: 20 / share,
+        language: (10 / share).max(1),
     };
     let report = measure_all(&rig, sizes, &options)?;
     rig.stop();
@@ -79,6 +80,18 @@ fn measure_all(rig: &Rig, sizes: Sizes, options: &Options) -> anyhow::Result<Rep
     if wanted("signals") {
         note("signals: 1,000 signals to one run");
         rows.push(workloads::signals(rig, sizes)?);
+    }
+    if wanted("local") {
+        note("local: 1,000 local activities, ten in a turn");
+        rows.push(workloads::locals(rig, sizes)?);
+    }
+    if wanted("children") {
+        note("children: 100 side by side, join");
+        rows.push(workloads::families(rig, sizes)?);
+    }
+    if wanted("map") {
+        note("map: over 10,000 items");
+        rows.push(workloads::maps(rig, sizes)?);
     }
     Ok(Report { rows, tail_ratio, peak_rss_mib: measure::peak_rss_mib() })
 }

@@ -35,8 +35,10 @@ impl Rig {
         let spawn = Arc::new(TokioSpawn::new(activities.handle().clone()));
         let ports = Ports { store: store.clone(), queues: store, clock, entropy: Arc::new(OsEntropy), spawn };
         let (counting, counted) = Counting::wrap(&ports);
-        let orchestrator =
-            Arc::new(Orchestrator::new(counted.clone(), app.workflow_code(), OrchestratorConfig::default()));
+        let orchestrator = Arc::new(
+            Orchestrator::new(counted.clone(), app.workflow_code(), OrchestratorConfig::default())
+                .with_local_activities(app.activity_code()),
+        );
         let client = Client::new(ports, Keys::new(Namespace::default()), Some(orchestrator.notices()));
         for queue in [QueueName::inbox(), QueueName::events()] {
             let orchestrator = orchestrator.clone();

@@ -29,6 +29,36 @@ pub(crate) async fn fan_out(ctx: WorkflowContext, width: u64) -> Result<u64, Wor
     Ok(results.iter().sum())
 }
 
+/// Local steps, ten at a time: each ten are one turn's.
+#[workflow]
+pub(crate) async fn local(ctx: WorkflowContext, steps: u64) -> Result<u64, WorkflowError> {
+    for _ in 0..steps / 10 {
+        try_join_all((0..10).map(|step| ctx.local(nothing, step))).await?;
+        ctx.activity(nothing, 0).await?;
+    }
+    Ok(steps)
+}
+
+/// One activity over many items.
+#[workflow]
+pub(crate) async fn map(ctx: WorkflowContext, items: u64) -> Result<u64, WorkflowError> {
+    let results = ctx.map(nothing, 0..items).concurrency(200).await?;
+    Ok(results.len() as u64)
+}
+
+/// Ends at once.
+#[workflow]
+pub(crate) async fn child(_ctx: WorkflowContext, n: u64) -> Result<u64, WorkflowError> {
+    Ok(n)
+}
+
+/// Children side by side, and a join.
+#[workflow]
+pub(crate) async fn children(ctx: WorkflowContext, width: u64) -> Result<u64, WorkflowError> {
+    let results = try_join_all((0..width).map(|n| ctx.child(child, n))).await?;
+    Ok(results.iter().sum())
+}
+
 /// When each step of a long run ended, in nanoseconds since the first use.
 static TIMES: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 
@@ -82,6 +112,10 @@ pub(crate) fn app() -> App {
     App::new()
         .workflow(chain)
         .workflow(fan_out)
+        .workflow(local)
+        .workflow(map)
+        .workflow(child)
+        .workflow(children)
         .workflow(long_run)
         .workflow(listen)
         .activity(nothing)

@@ -1,10 +1,10 @@
-//! The five workloads of the benchmark.
+//! The workloads of the benchmark.
 
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use futures::StreamExt;
-use millrace::{Signal, Workflow, WorkflowRef};
+use millrace::{Message, Workflow, WorkflowRef};
 use millrace_core::{Payload, WorkflowId};
 use millrace_engine::{Client, Outcome};
 use millrace_format::message::{self, InboxMessage};
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::measure::{Percentiles, cpu_time, now};
 use crate::report::{Calls, Row};
 use crate::rig::Rig;
-use crate::workflows::{Tick, chain, fan_out, listen, long_run, take_times};
+use crate::workflows::{Tick, chain, children, fan_out, listen, local, long_run, map, take_times};
 
 /// How much of each workload is run.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct Sizes {
     pub(crate) long_runs: u64,
     /// Times the signals are repeated.
     pub(crate) signal_rounds: u64,
+    /// Times the runs of local activities, of children and of a map are repeated.
+    pub(crate) language: u64,
 }
 
 const STEPS: u64 = 10;
@@ -35,6 +37,8 @@ const IN_FLIGHT: usize = 200;
 const WIDTH: u64 = 1_000;
 const LONG: u64 = 2_000;
 const SIGNALS: u64 = 1_000;
+const ITEMS: u64 = 10_000;
+const CHILDREN: u64 = 100;
 
 /// Measures what a workload uses while it runs, and makes its row.
 struct Meter<'a> {
@@ -127,6 +131,35 @@ pub(crate) fn fan_outs(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
         samples.push(wall_ms / 1_000.0);
     }
     Ok(meter.row("fan_out", "s per run", sizes.fan_outs * WIDTH, samples))
+}
+
+/// A thousand local activities, ten in a turn, each ten followed by an activity of the ordinary kind.
+pub(crate) fn locals(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
+    repeated(rig, sizes, ("local", name_of(local), WIDTH))
+}
+
+/// One map over ten thousand items.
+pub(crate) fn maps(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
+    repeated(rig, sizes, ("map", name_of(map), ITEMS))
+}
+
+/// One run with a hundred children side by side that end at once.
+pub(crate) fn families(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
+    repeated(rig, sizes, ("children", name_of(children), CHILDREN))
+}
+
+fn repeated(
+    rig: &Rig,
+    sizes: Sizes,
+    (name, workflow, width): (&'static str, &str, u64),
+) -> anyhow::Result<Row> {
+    let meter = Meter::start(rig);
+    let mut samples = Vec::new();
+    for n in 0..sizes.language {
+        let wall_ms = rig.run(run_one(&rig.client, workflow, &format!("{name}-{n}"), width))?;
+        samples.push(wall_ms / 1_000.0);
+    }
+    Ok(meter.row(name, "s per run", sizes.language * width, samples))
 }
 
 /// One run of two thousand steps; also how much slower its last hundred steps are than its first.

@@ -13,6 +13,8 @@ use futures::future::try_join_all;
 use millrace::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::language;
+
 /// How long an activity that waits to be killed waits: if nobody comes, it goes on.
 const DOOMED: Duration = Duration::from_secs(200);
 
@@ -318,4 +320,12 @@ pub fn app() -> App {
         .activity(panics)
         .activity(train)
         .activity(charge)
+        .workflow(language::language)
+        .workflow(language::grown_up)
+        .workflow(language::listener)
+        .workflow(language::sulking)
+        .workflow(language::patience)
+        .workflow(language::wanderer)
+        .activity(language::no_threes)
+        .activity(language::somebody_else)
 }

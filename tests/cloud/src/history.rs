@@ -78,6 +78,9 @@ impl History {
             match event["type"].as_str() {
                 Some("ActivityScheduled") => *scheduled += 1,
                 Some("ActivityCompleted" | "ActivityFailed") => *ended += 1,
+                Some("LocalActivityCompleted" | "LocalActivityFailed") => {
+                    (*scheduled, *ended) = (*scheduled + 1, *ended + 1);
+                }
                 _ => {}
             }
         }

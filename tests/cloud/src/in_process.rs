@@ -97,7 +97,7 @@ impl Site {
 /// An orchestrator of the tests' app, whose receives wait this long.
 pub fn orchestrator(ports: Ports, poll: Duration) -> Orchestrator {
     let config = OrchestratorConfig { build: "test".into(), poll, ..OrchestratorConfig::default() };
-    Orchestrator::new(ports, app().workflow_code(), config)
+    Orchestrator::new(ports, app().workflow_code(), config).with_local_activities(app().activity_code())
 }
 
 /// A worker of the task queue `cpu`.

@@ -7,7 +7,7 @@
 //! - [`history`]: what the bucket says of a run, checked.
 //! - [`processes`]: workers that are not functions, and the killing of both.
 //! - [`in_process`]: the engine in the test's process, over the emulator; with a clock that the test moves.
-//! - [`app`]: workflows that can be told to go wrong.
+//! - [`app`]: workflows that can be told to go wrong. [`language`]: one that uses what the language has.
 //!
 //! Where the emulator is not AWS, the difference is handled here and never in the product.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
@@ -18,6 +18,7 @@ pub mod emulator;
 pub mod foreign;
 pub mod history;
 pub mod in_process;
+pub mod language;
 pub mod poll;
 pub mod processes;
 pub mod stack;

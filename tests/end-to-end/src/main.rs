@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use millrace::prelude::*;
+use millrace::reject;
 use serde::{Deserialize, Serialize};
 
 #[derive(Signal, Serialize, Deserialize)]
@@ -35,7 +36,43 @@ async fn approval(ctx: WorkflowContext) -> Result<String, WorkflowError> {
     Ok(ctx.signals::<Approve>().recv().await?.by)
 }
 
+#[derive(Update, Serialize, Deserialize)]
+#[update(output = u32)]
+struct Add(u32);
+
+#[derive(Query, Serialize, Deserialize)]
+#[query(output = u32)]
+struct Total;
+
+#[derive(Signal, Serialize, Deserialize)]
+struct TurnOver;
+
+/// A sum that goes on from run to run.
+#[workflow(accepts(Add, Total, TurnOver))]
+async fn sum(ctx: WorkflowContext, start: u32) -> Result<u32, WorkflowError> {
+    let sum = ctx
+        .state(start)
+        .on_update(|sum, Add(more)| {
+            *sum += more;
+            if *sum > 100 { reject("that is too much") } else { Ok(*sum) }
+        })
+        .on_query(|sum, Total| *sum);
+    ctx.signals::<TurnOver>().recv().await?;
+    ctx.continue_as_new(sum_again, sum.get())
+}
+
+#[workflow(accepts(Add, Total, TurnOver))]
+async fn sum_again(ctx: WorkflowContext, start: u32) -> Result<u32, WorkflowError> {
+    Ok(start + ctx.child(four, ()).id("four").await?)
+}
+
+#[workflow]
+async fn four(_ctx: WorkflowContext) -> Result<u32, WorkflowError> {
+    Ok(4)
+}
+
 fn main() -> ExitCode {
     let app = App::new().workflow(welcome).workflow(doomed).workflow(approval);
+    let app = app.workflow(sum).workflow(sum_again).workflow(four);
     app.activity(greet).activity(refuse).main()
 }

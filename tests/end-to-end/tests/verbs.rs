@@ -98,6 +98,80 @@ fn signals_stops_and_their_refusals() {
 }
 
 #[test]
+fn a_workflow_answers_updates_and_queries_and_goes_on_as_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, engine) = (folder.path(), Engine::start(folder.path()));
+    let (code, out, err) = run(data, &["start", "Sum", "--id", "s", "--input", "1", "--json"]);
+    assert_eq!(code, 0, "{err}");
+    let first = json(&out)["run_id"].as_str().unwrap().to_owned();
+    let add = |more: &str, options: &[&str]| {
+        run(data, &[&["update", "s", "add", "--input", more, "--run-id", &first], options].concat())
+    };
+    assert_eq!(add("2", &[]), (0, "3".into(), String::new()));
+    let (code, _, err) = add("1000", &[]);
+    assert!(code == 6 && err.contains("that is too much"), "{code} {err}");
+    let answer = json(&add("4", &["--request-id", "r-1", "--json"]).1);
+    assert_eq!((&answer["result"], &answer["request_id"]), (&Value::from(7), &Value::from("r-1")));
+    assert_eq!(add("4", &["--request-id", "r-1"]).1, "7", "the same request");
+    assert_eq!(run(data, &["query", "s", "total"]), (0, "7".into(), String::new()));
+    assert_eq!(json(&run(data, &["query", "s", "total", "--json"]).1)["result"], 7);
+    let (code, _, err) = run(data, &["query", "s", "taste"]);
+    assert!(code == 6 && err.contains("answers no query `taste`"), "{code} {err}");
+    for verb in ["update", "query"] {
+        assert_eq!(run(data, &[verb, "nobody", "x"]).0, 5, "{verb}");
+    }
+    assert_eq!(run(data, &["signal", "s", "turn_over", "--run-id", &first]).0, 0);
+    assert_eq!(run(data, &["result", "s", "-q", "--run-id", &first]).1, "11");
+    assert_eq!(add("4", &["--request-id", "r-1"]).1, "7", "the run that answered has gone on");
+    let (_, out, _) = run(data, &["show", "s", "--run-id", &first]);
+    for line in ["update `add`", "answered after", "continued as new", "continued_as_new in"] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    let (_, out, _) = run(data, &["show", "s"]);
+    for line in ["continues run", "child Four #1", "started as `four`", "completed after"] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    let (_, out, _) = run(data, &["list", "--status", "continued_as_new", "--json"]);
+    assert_eq!(json(&out)["run_id"], Value::from(first.clone()));
+    assert_eq!(engine.terminate(), 0);
+    let (code, _, err) = add("4", &[]);
+    assert!(code == 1 && err.contains("no engine is at work"), "{code} {err}");
+    let (code, _, err) = run(data, &["query", "s", "total"]);
+    assert!(code == 6 && err.contains("answers no query"), "this program's own code is asked: {code} {err}");
+}
+
+#[test]
+fn a_start_says_when_how_long_and_what_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, _engine) = (folder.path(), Engine::start(folder.path()));
+    let start = [
+        "start",
+        "Approval",
+        "--id",
+        "a",
+        "--delay",
+        "1h",
+        "--execution-timeout",
+        "7d",
+        "--run-timeout",
+        "2d",
+    ];
+    let notes = ["--memo", r#"{"for":"people"}"#, "--attribute", "customer=ann", "--attribute", "priority=3"];
+    let (code, _, err) = run(data, &[&start[..], &notes[..]].concat());
+    assert_eq!(code, 0, "{err}");
+    let (_, out, _) = run(data, &["show", "a", "--json"]);
+    let started = json(out.lines().next().unwrap());
+    assert_eq!(started["memo"]["for"], "people");
+    assert_eq!(started["attributes"], serde_json::json!({"customer": "ann", "priority": 3}));
+    assert!(started["begins_at"].is_string() && started["run_timeout_ms"] == 172_800_000_u64, "{started}");
+    let (_, out, _) = run(data, &["show", "a"]);
+    assert!(out.contains("start delay") && out.contains(r#"attributes {"customer":"ann""#), "{out}");
+    let (code, _, err) = run(data, &["query", "a", "total"]);
+    assert!(code == 6 && err.contains("begins at"), "{code} {err}");
+    assert_eq!(run(data, &["start", "Approval", "--id", "b", "--attribute", "odd"]).0, 2);
+}
+
+#[test]
 fn requests_wait_for_an_engine_and_survive_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
@@ -182,6 +256,23 @@ fn the_http_api_is_guarded_and_names_what_is_wrong() {
     let (status, body) = api.ask("GET", "/v1/workflows/ann/result?timeout_s=20", "");
     assert_eq!((status, &body["result"]), (200, &Value::from("hello Ann")));
     assert_eq!(api.ask("GET", "/v1/workflows/ann", "").1["status"], "completed");
+    let (status, body) = api.ask(
+        "POST",
+        "/v1/messages?wait=absorbed",
+        r#"{"type":"start","workflow":"Sum","id":"s","input":1}"#,
+    );
+    assert_eq!(status, 200, "{body}");
+    let add = r#"{"name":"add","input":2,"request_id":"r-1"}"#;
+    let (status, body) = api.ask("POST", "/v1/workflows/s/update", add);
+    assert!(status == 200 && body["outcome"] == "completed" && body["result"] == 3, "{status} {body}");
+    let (status, body) = api.ask("GET", "/v1/workflows/s/update/r-1", "");
+    assert!(status == 200 && body["result"] == 3, "{status} {body}");
+    let (status, body) = api.ask("GET", "/v1/workflows/s/update/r-2?timeout_s=0.01", "");
+    assert!(status == 202 && body["outcome"] == "none", "{status} {body}");
+    assert_eq!(
+        api.ask("POST", "/v1/workflows/s/query", r#"{"name":"total"}"#),
+        (200, serde_json::json!({"result": 3}))
+    );
     let large = format!(r#"{{"type":"signal","id":"ann","name":"x","input":"{}"}}"#, "x".repeat(1 << 20));
     for (method, path, body, status, said) in [
         ("POST", "/v1/messages", "{", 400, "not JSON"),
@@ -191,6 +282,15 @@ fn the_http_api_is_guarded_and_names_what_is_wrong() {
         ("POST", "/v1/messages", r#"{"type":"start","workflow":"W","id":"a","typo":1}"#, 400, "typo"),
         ("POST", "/v1/messages?wait=never", "{}", 400, "wait"),
         ("POST", "/v1/messages", &large, 413, "larger than"),
+        ("POST", "/v1/workflows/s/update", r#"{"name":"add","input":1000}"#, 409, "too much"),
+        ("POST", "/v1/workflows/s/update", r#"{"name":7}"#, 400, "name: "),
+        ("POST", "/v1/workflows/s/update?timeout_s=x", "{}", 400, "timeout_s"),
+        ("POST", "/v1/workflows/nobody/update", r#"{"name":"add"}"#, 404, "nobody"),
+        ("GET", "/v1/workflows/s/update/..", "", 400, "request_id: "),
+        ("POST", "/v1/workflows/s/query", r#"{"name":"taste"}"#, 409, "no query"),
+        ("POST", "/v1/workflows/s/query", r#"{"typo":"total"}"#, 400, "typo"),
+        ("POST", "/v1/workflows/nobody/query", r#"{"name":"total"}"#, 404, "nobody"),
+        ("GET", "/v1/workflows/s/query", "", 404, "there is no"),
         ("GET", "/v1/workflows/nobody", "", 404, "nobody"),
         ("GET", "/v1/workflows/..%2F..", "", 400, "id: "),
         ("GET", "/v1/workflows/ann?run_id=x", "", 400, "run_id"),

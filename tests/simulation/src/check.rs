@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millrace_core::{Event, EventKind, Payload, Replay};
+use millrace_core::{Effect, Event, EventKind, Payload, PendingEffect, Replay};
 use millrace_engine::Client;
 use millrace_engine::ports::Clock;
 use millrace_format::Head;
@@ -63,8 +63,12 @@ fn history(head: &Head, events: &[Event], code: &dyn millrace_core::WorkflowCode
         }
         Err(reason) => violations.push(format!("no code: {reason}")),
     }
-    // G4: nothing is left to do but what outlives the run.
-    let left = run.effects.values().filter(|pending| !pending.effect.outlives_run());
+    // G4: nothing is left to do but what outlives the run, the starts of children that do among it.
+    let outlives = |pending: &&PendingEffect| match &pending.effect {
+        Effect::SendStart { child_id, .. } => run.children.contains_key(child_id),
+        effect => effect.outlives_run(),
+    };
+    let left = run.effects.values().filter(|pending| !outlives(pending));
     violations.extend(left.map(|pending| format!("G4: {:?} is left", pending.effect)));
     violations
 }
@@ -76,6 +80,10 @@ fn absorbed(kind: &EventKind) -> Option<String> {
         EventKind::ActivityFailed(e) => format!("the outcome of activity {}", e.activity_id),
         EventKind::ActivityAttemptFailed(e) => format!("attempt {} of activity {}", e.attempt, e.activity_id),
         EventKind::TimerFired(e) => format!("timer {}", e.timer_id),
+        EventKind::ChildCompleted(e) => format!("the outcome of child {}", e.child_id),
+        EventKind::ChildFailed(e) => format!("the outcome of child {}", e.child_id),
+        EventKind::UpdateReceived(e) => format!("update {}", e.request_id),
+        EventKind::UpdateCompleted(e) => format!("the answer to update {}", e.request_id),
         EventKind::SignalReceived(e) => format!("signal {}", e.request_id),
         EventKind::CancelRequested(e) => format!("cancel {}", e.request_id),
         _ => return None,

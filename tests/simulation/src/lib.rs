@@ -1,11 +1,12 @@
 //! A world of several orchestrators, workers, a ticker and a client over a bucket and queues that misbehave, all from one
 //! seed. What must come out of it is the same as without faults.
 //!
-//! - [`workflows`]: workflows that use everything the language has.
+//! - [`workflows`], [`family`]: workflows that use everything the language has.
 //! - [`World`]: the processes, killed and started again.
 //! - [`check`]: what must hold of every run afterwards.
 
 pub mod check;
+pub mod family;
 pub mod workflows;
 mod world;
 

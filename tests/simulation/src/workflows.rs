@@ -9,6 +9,8 @@ use millrace::prelude::*;
 use millrace_engine::ports::Clock;
 use serde::{Deserialize, Serialize};
 
+use crate::family;
+
 /// The world's clock, for activities that take time.
 pub struct Time(pub Arc<dyn Clock>);
 
@@ -63,8 +65,9 @@ impl Drop for Inside<'_> {
     }
 }
 
+/// Takes as many seconds as its number.
 #[activity(start_to_close = "1m")]
-async fn square(time: Shared<Time>, n: u64) -> Result<u64, ActivityError> {
+pub async fn square(time: Shared<Time>, n: u64) -> Result<u64, ActivityError> {
     time.pass(secs(n)).await;
     Ok(n * n)
 }
@@ -220,7 +223,18 @@ pub fn app(clock: Arc<dyn Clock>, probe: Arc<Probe>) -> App {
         .share(probe)
         .workflow(everything)
         .workflow(patient)
+        .workflow(family::family)
+        .workflow(family::greet)
+        .workflow(family::ward)
+        .workflow(family::fails)
+        .workflow(family::tidy)
+        .workflow(family::patience)
+        .workflow(family::wanderer)
+        .workflow(family::entity)
+        .workflow(family::steward)
         .activity(square)
+        .activity(family::quick)
+        .activity(family::picky)
         .activity(flaky)
         .activity(declines)
         .activity(train)

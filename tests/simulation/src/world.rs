@@ -8,7 +8,7 @@ use futures::FutureExt;
 use millrace::Workflow;
 use millrace_conformance::{Fault, Faults, Faulty, Injector, Process, Sim};
 use millrace_core::{Namespace, Payload, Status, TaskQueue, WorkflowId};
-use millrace_engine::ports::{Clock, Ports, QueueName};
+use millrace_engine::ports::{Clock, Ports, QueueName, Queues};
 use millrace_engine::{
     Client, ClientError, DeadLetters, Orchestrator, OrchestratorConfig, Ticker, Worker, WorkerConfig,
 };
@@ -17,10 +17,27 @@ use millrace_local::Memory;
 use serde_json::{Value, json};
 
 use crate::check;
+use crate::family::{EntityWorkflow, FamilyWorkflow, Ledger, StewardWorkflow};
 use crate::workflows::{EverythingWorkflow, PatientWorkflow, Probe, app};
 
 /// No run takes longer than this, whatever happens to it.
 const LONGEST: Duration = Duration::from_secs(4 * 86_400);
+
+/// The workflows that come to an end, those that others start among them.
+const IDS: [&str; 12] = [
+    "everything-1",
+    "everything-2",
+    "patient-1",
+    "family-1",
+    "family-1-ward",
+    "family-1-twin",
+    "family-1-tidy",
+    "family-1-wanderer-1",
+    "family-1-wanderer-2",
+    "family-1-left",
+    "entity-1",
+    "steward-1",
+];
 
 /// A simulated world.
 pub struct World {
@@ -62,7 +79,7 @@ impl World {
             self.worker(&format!("gpu-{n}"), "gpu");
         }
         self.ticker();
-        let ids = ["everything-1", "everything-2", "patient-1"];
+        let ids = IDS;
         self.client_requests();
         let client = self.client();
         let clock = self.sim.clock();
@@ -70,7 +87,8 @@ impl World {
         let ends = ends.map_err(|stuck| self.stuck(&format!("{stuck:?}: {}", self.describe(&ids))))??;
         self.injector.set_calm(true);
         let rest = || self.in_flight().is_empty();
-        self.sim.run_until(rest, LONGEST).map_err(|stuck| self.stuck(&format!("not at rest: {stuck:?}")))?;
+        let not_at_rest = |stuck| self.stuck(&format!("not at rest: {stuck:?}; {}", self.dead_letters()));
+        self.sim.run_until(rest, LONGEST).map_err(not_at_rest)?;
         let took = self.sim.clock().now().since(begin);
         let (client, clock, probe) = (self.client(), self.sim.clock(), self.probe.clone());
         let checked =
@@ -105,6 +123,16 @@ impl World {
             all
         };
         self.sim.block_on(describe, Duration::from_secs(60)).unwrap_or_default()
+    }
+
+    /// Requests that were rejected, and why.
+    fn dead_letters(&self) -> String {
+        let memory = self.memory.clone();
+        let (queue, now) = (QueueName::inbox().dead_letters(), Duration::ZERO);
+        let letters = async move { memory.receive(&queue, 10, now, now).await };
+        let letters = self.sim.block_on(letters, Duration::from_secs(60));
+        let letters = letters.ok().and_then(Result::ok).unwrap_or_default();
+        letters.into_iter().map(|letter| format!("\n{:?}: {}", letter.error, letter.body)).collect()
     }
 
     fn stuck(&self, why: &str) -> String {
@@ -155,7 +183,10 @@ impl World {
         self.sim.supervise(name, move |process| {
             let (ports, app) = (world.ports(&process), app(world.sim.clock(), world.probe.clone()));
             let config = OrchestratorConfig { build: "sim".into(), ..OrchestratorConfig::default() };
-            let orchestrator = Arc::new(Orchestrator::new(ports, app.workflow_code(), config));
+            let orchestrator = Arc::new(
+                Orchestrator::new(ports, app.workflow_code(), config)
+                    .with_local_activities(app.activity_code()),
+            );
             for queue in [QueueName::inbox(), QueueName::events()] {
                 let (orchestrator, clock) = (orchestrator.clone(), world.sim.clock());
                 process.spawn(async move {
@@ -242,8 +273,18 @@ fn requests() -> Vec<(u64, Value)> {
         (1, start(everything, "everything-1", json!(1))),
         (0, start(everything, "everything-2", json!(2))),
         (3, start(PatientWorkflow::NAME, "patient-1", json!(null))),
+        (2, start(FamilyWorkflow::NAME, "family-1", json!(null))),
+        (0, start(StewardWorkflow::NAME, "steward-1", json!(null))),
+        (2, start(EntityWorkflow::NAME, "entity-1", json!(Ledger::default()))),
         (4_000, json!({"type": "cancel", "id": "patient-1", "reason": "enough", "request_id": "cancel-1"})),
     ];
+    let update = |id: &str, name: &str, key: u64, n: u64| json!({"type": "update", "id": id, "name": name, "input": {"n": n}, "request_id": format!("{name}-{key}-{id}")});
+    requests.extend((1..=12).map(|n| (n * 90, signal("entity-1", "note", &n.to_string(), json!({"n": n})))));
+    requests.extend([(200, update("entity-1", "add", 1, 10)), (700, update("entity-1", "add", 2, 20))]);
+    requests.extend([(300, update("entity-1", "ask", 1, 3)), (900, update("entity-1", "ask", 2, 4))]);
+    requests.extend(
+        [10, 0, 20, 0].iter().zip(1..).map(|(n, key)| (key * 50, update("steward-1", "add", key, *n))),
+    );
     for id in ["everything-1", "everything-2"] {
         requests.extend((1..=3).map(|n| (n * 400 + 10, signal(id, "note", &n.to_string(), json!({"n": n})))));
         requests.push((5_000, signal(id, "approve", "1", json!({"by": "ann"}))));
@@ -265,6 +306,7 @@ async fn all_ends(
         let workflow_id: WorkflowId = id.parse().map_err(|e| format!("{e}"))?;
         loop {
             match client.history(&workflow_id, None).await {
+                Ok((head, _)) if head.header.status == Status::ContinuedAsNew => pause(clock, 60).await,
                 Ok((head, events)) if !head.header.status.is_open() => {
                     ends.insert((*id).to_owned(), (head.header.status, check::result_of(&events)));
                     break;

@@ -1,30 +1,37 @@
 //! What each message does to a run.
 
 use super::{Decider, Live, Verdict, WAIT_FOR_RUN};
-use crate::time::whole_millis;
 use crate::{
     ActivityAttemptFailed, ActivityCompleted, ActivityFailed, ActivityFailure, ActivityId, ActivityOutcome,
     ActivityState, ApplicationFailure, CancelRequested, Effect, Event, EventKind, Fault, IdConflict, IdReuse,
-    Incoming, Message, OutcomeResult, Payload, RequestId, ResumeRequested, Run, RunId, RunInfo, RunStarted,
-    RunTerminated, RunTimedOut, SignalReceived, Start, Status, TimeoutKind, TimerFired, TimerId, Timestamp,
+    Incoming, Message, OutcomeResult, Payload, RequestId, ResumeRequested, Run, RunCanceled, RunTerminated,
+    RunTimedOut, SignalReceived, Start, Status, TimeoutKind, TimerFired, TimerId, Timestamp,
 };
 
-const CLOSED: &str = "the run is closed";
+pub(super) const CLOSED: &str = "the run is closed";
 
 impl Decider<'_> {
     /// Absorbs one message; whatever it adds to the log is in the decision afterwards.
     pub(super) fn absorb(&mut self, live: &mut Option<Live>, incoming: &Incoming) -> Verdict {
-        if let Message::Start(start) = &incoming.message {
-            let verdict = self.start(live, start, incoming);
-            self.begins_next |= verdict == Verdict::Again;
-            return verdict;
-        }
         if self.begins_next && incoming.run_id.is_none() {
             return Verdict::Again;
         }
+        match &incoming.message {
+            Message::Start(start) => {
+                let verdict = self.start(live, start, incoming);
+                self.begins_next |= verdict == Verdict::Again;
+                return verdict;
+            }
+            Message::Stop(stop) => return self.stop(live, stop, incoming),
+            _ => {}
+        }
         let Some(live) = live else { return self.without_run(incoming) };
-        if let Some(run_id) = incoming.run_id.filter(|run_id| *run_id != live.run.info.run_id) {
+        if let Some(run_id) = incoming.run_id.filter(|run_id| !live.run.is_meant(*run_id, &incoming.message))
+        {
             return Verdict::Elsewhere(run_id);
+        }
+        if self.is_ahead(&live.run, incoming) {
+            return Verdict::Wait;
         }
         if let Some(verdict) = Self::known(&live.run, &incoming.message) {
             if verdict == Verdict::Repeated {
@@ -33,14 +40,14 @@ impl Decider<'_> {
             return verdict;
         }
         match &incoming.message {
-            Message::Start(_) => Verdict::Again,
+            Message::Start(_) | Message::Stop(_) => Verdict::Again,
             Message::Signal { name, input, request_id } => {
                 self.signal(live, incoming, (name, input), request_id)
             }
-            Message::Cancel { reason, request_id } => {
-                let event = CancelRequested { reason: reason.clone(), request_id: request_id.clone() };
-                self.fact(live, incoming, event)
+            Message::Update { name, input, request_id } => {
+                self.update(live, incoming, (name, input), request_id)
             }
+            Message::Cancel { reason, request_id } => self.cancel(live, incoming, reason, request_id),
             Message::Terminate { reason, request_id } => {
                 self.terminate(live, incoming, reason, Some(request_id.clone()))
             }
@@ -49,37 +56,59 @@ impl Decider<'_> {
             }
             Message::Resume { .. } => Verdict::Stale("the run is not blocked"),
             Message::Outcome(outcome) => self.outcome(live, incoming, outcome),
+            Message::Completion { secret, outcome } => self.completion(live, incoming, secret, outcome),
             Message::Timer { timer_id } => self.timer(live, incoming, *timer_id),
             Message::Wake { .. } => self.wake(live, incoming),
+            Message::ChildOutcome { child_id, result } => {
+                self.child_outcome(live, incoming, *child_id, result)
+            }
         }
+    }
+
+    /// A run that tells its child something sends that beside the start: it may come first, and find the run that had the
+    /// child's id before (G10).
+    fn is_ahead(&self, run: &Run, incoming: &Incoming) -> bool {
+        let Message::Signal { request_id, .. } = &incoming.message else { return false };
+        let is_young = self.turn.now.since(incoming.sent_at) < WAIT_FOR_RUN;
+        let is_new = || run.absorbed_request(request_id).is_none();
+        !run.status.is_open() && request_id.is_own() && is_young && is_new()
     }
 
     /// What can be said of a message without changing anything: it is known, or too late.
     fn known(run: &Run, message: &Message) -> Option<Verdict> {
         let open = run.status.is_open();
         match message {
-            Message::Start(_) => None,
+            Message::Start(_) | Message::Stop(_) => None,
+            Message::Update { request_id, .. } if run.has_rejected(request_id) => Some(Verdict::Repeated),
             Message::Signal { request_id, .. }
+            | Message::Update { request_id, .. }
             | Message::Cancel { request_id, .. }
             | Message::Terminate { request_id, .. }
             | Message::Resume { request_id } => match run.absorbed_request(request_id) {
                 Some(run_id) if run_id == run.info.run_id => Some(Verdict::Repeated),
                 Some(run_id) => Some(Verdict::Elsewhere(run_id)),
                 None if open => None,
-                None if matches!(message, Message::Signal { .. }) => Some(Verdict::Rejected(CLOSED.into())),
+                None if matches!(message, Message::Signal { .. } | Message::Update { .. }) => {
+                    Some(Verdict::Rejected(CLOSED.into()))
+                }
                 None => Some(Verdict::Stale(CLOSED)),
             },
-            Message::Outcome(outcome) => match run.activities.get(&outcome.activity_id) {
-                None => Some(Verdict::Repeated),
-                Some(state) if outcome.attempt >= state.attempt => None,
-                Some(state) if Self::is_welcome(state, outcome) => None,
-                Some(_) => Some(Verdict::Repeated),
-            },
+            Message::Outcome(outcome) | Message::Completion { outcome, .. } => {
+                match run.activities.get(&outcome.activity_id) {
+                    None => Some(Verdict::Repeated),
+                    Some(state) if outcome.attempt >= state.attempt => None,
+                    Some(state) if Self::is_welcome(state, outcome) => None,
+                    Some(_) => Some(Verdict::Repeated),
+                }
+            }
             Message::Timer { timer_id } => (!run.timers.contains_key(timer_id)).then_some(Verdict::Repeated),
             Message::Wake { wake } => match run.wake {
                 Some(armed) if armed.wake == *wake => None,
                 _ => Some(Verdict::Repeated),
             },
+            Message::ChildOutcome { child_id, .. } => {
+                (!open || !run.children.contains_key(child_id)).then_some(Verdict::Repeated)
+            }
         }
     }
 
@@ -91,9 +120,11 @@ impl Decider<'_> {
     /// G10: a message for a run that does not exist waits for it a while; an internal one is of a run that was purged.
     fn without_run(&self, incoming: &Incoming) -> Verdict {
         match incoming.message {
-            Message::Outcome(_) | Message::Timer { .. } | Message::Wake { .. } => {
-                Verdict::Stale("the run was purged")
-            }
+            Message::Outcome(_)
+            | Message::Completion { .. }
+            | Message::Timer { .. }
+            | Message::Wake { .. }
+            | Message::ChildOutcome { .. } => Verdict::Stale("the run was purged"),
             _ if self.turn.now.since(incoming.sent_at) < WAIT_FOR_RUN => Verdict::Wait,
             _ => Verdict::Rejected(format!("there is no workflow `{}`", self.turn.workflow_id)),
         }
@@ -107,6 +138,8 @@ impl Decider<'_> {
                 self.try_again(current, incoming);
                 return Verdict::Repeated;
             }
+            // Its update was refused, and that is the answer.
+            None if current.run.has_rejected(&start.request_id) => return Verdict::Repeated,
             None => {}
         }
         if current.run.status.is_open() {
@@ -131,6 +164,9 @@ impl Decider<'_> {
     }
 
     fn start_beside_open(&mut self, live: &mut Live, start: &Start, incoming: &Incoming) -> Verdict {
+        if let (IdConflict::UseExisting, Some(update)) = (start.id_conflict, &start.update) {
+            return self.update(live, incoming, (&update.name, &update.input), &start.request_id);
+        }
         match (start.id_conflict, &start.signal) {
             (IdConflict::Fail, _) => Verdict::Rejected(format!(
                 "id: run {} of `{}` is open; use another id, or id_conflict `use_existing` or `terminate_existing`",
@@ -158,42 +194,6 @@ impl Decider<'_> {
         }
     }
 
-    fn begin(&mut self, live: &mut Option<Live>, start: &Start, incoming: &Incoming) -> Verdict {
-        let earlier = live.take();
-        let info = RunInfo {
-            workflow_id: self.turn.workflow_id.clone(),
-            run_id: RunId::from_random(self.turn.entropy),
-            workflow: start.workflow.clone(),
-            started_at: self.turn.now,
-        };
-        let mut run = Run::new(info);
-        if let Some(earlier) = earlier {
-            run.carried = earlier.run.carry(self.turn.now);
-            self.decision.replaces = Some(Box::new(earlier.run));
-        }
-        let begun = live.insert(Live { run, replay: None, history: Vec::new() });
-        self.guard = Some(incoming.message.identity());
-        let event = RunStarted {
-            workflow: start.workflow.clone(),
-            input: start.input.clone(),
-            request_id: start.request_id.clone(),
-            run_timeout: start.run_timeout.map(whole_millis),
-            memo: start.memo.clone(),
-            attributes: start.attributes.clone(),
-        };
-        self.record(&mut begun.run, event);
-        if let Some(signal) = &start.signal {
-            // Before the code runs: it may end the run at once, and nothing may follow an end in the log.
-            let (name, request_id) = (signal.name.clone(), start.request_id.clone());
-            self.record(&mut begun.run, SignalReceived { name, input: signal.input.clone(), request_id });
-        }
-        self.bring_up(begun);
-        if begun.run.status.is_open() {
-            self.effect(&mut begun.run, Effect::IndexOpen);
-        }
-        Verdict::Absorbed
-    }
-
     fn signal(
         &mut self,
         live: &mut Live,
@@ -205,7 +205,24 @@ impl Decider<'_> {
         self.fact(live, from, SignalReceived { name, input, request_id: id.clone() })
     }
 
-    fn terminate(
+    pub(super) fn cancel(
+        &mut self,
+        live: &mut Live,
+        from: &Incoming,
+        reason: &str,
+        id: &RequestId,
+    ) -> Verdict {
+        let reason = reason.to_owned();
+        let verdict =
+            self.fact(live, from, CancelRequested { reason: reason.clone(), request_id: id.clone() });
+        if live.run.begins_at().is_some() {
+            // There is no code yet that could follow the request.
+            return self.close(live, RunCanceled { reason, before_start: true });
+        }
+        verdict
+    }
+
+    pub(super) fn terminate(
         &mut self,
         live: &mut Live,
         from: &Incoming,
@@ -214,6 +231,21 @@ impl Decider<'_> {
     ) -> Verdict {
         self.guard.get_or_insert_with(|| from.message.identity());
         self.close(live, RunTerminated { reason: reason.to_owned(), request_id: id })
+    }
+
+    /// Somebody outside reports how an attempt ended. Only the log's secret proves that they may.
+    fn completion(
+        &mut self,
+        live: &mut Live,
+        incoming: &Incoming,
+        secret: &str,
+        outcome: &ActivityOutcome,
+    ) -> Verdict {
+        let scheduled = live.run.activities.get(&outcome.activity_id).map(|state| &state.scheduled);
+        if scheduled.and_then(|scheduled| scheduled.secret.as_deref()) != Some(secret) {
+            return Verdict::Rejected("token: it is not the one of this activity".into());
+        }
+        self.outcome(live, incoming, outcome)
     }
 
     fn outcome(&mut self, live: &mut Live, incoming: &Incoming, outcome: &ActivityOutcome) -> Verdict {
@@ -226,6 +258,11 @@ impl Decider<'_> {
             }
             OutcomeResult::Failed(fault) => fault,
         };
+        if state.canceling {
+            let (activity, fault) = (state.scheduled.activity.clone(), fault.clone());
+            let failure = ActivityFailure { activity, attempts: outcome.attempt, fault };
+            return self.fact(live, incoming, ActivityFailed { activity_id, failure });
+        }
         // Every receive beyond the first means a worker that took the task and vanished.
         let used = outcome.attempt.saturating_add(outcome.receive_count.saturating_sub(1));
         match self.retry_at(&state, used, fault) {
@@ -332,7 +369,7 @@ impl Decider<'_> {
     }
 
     /// Resumes the code with a fact that was just recorded, or brings it up to there.
-    fn advance(&mut self, live: &mut Live, event: &Event) {
+    pub(super) fn advance(&mut self, live: &mut Live, event: &Event) {
         if live.replay.is_some() && self.runs_code {
             self.resume(live, event);
         } else {

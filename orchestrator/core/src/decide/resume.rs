@@ -1,13 +1,20 @@
 //! Running workflow code within a turn, and what becomes of a run whose code cannot go on (G8, G9).
 
-use super::{Decider, Live, Verdict};
-use crate::{Blocked, BlockedMark, Command, Effect, Event, EventKind, Incoming, Replay, Run, RunBlocked};
+#[allow(deprecated, reason = "see `Decider::secret`")]
+use std::hash::SipHasher;
+use std::hash::{Hash, Hasher};
+
+use super::{Decider, Live, Verdict, children};
+use crate::{
+    ActivityId, Blocked, BlockedMark, CancelSent, Command, Effect, Event, EventKind, Incoming, Replay, Run,
+    RunBlocked, RunId, SignalSent,
+};
 
 impl Decider<'_> {
     /// Brings the code up to the last event, those of this turn included, if it is not there: after a cold read, or
     /// after the run was blocked. Commands that the history does not have yet are recorded.
     pub(super) fn bring_up(&mut self, live: &mut Live) {
-        if live.replay.is_some() || !live.run.status.is_open() {
+        if live.replay.is_some() || !live.run.status.is_open() || live.run.begins_at().is_some() {
             return;
         }
         if !self.runs_code {
@@ -58,14 +65,18 @@ impl Decider<'_> {
     }
 
     /// Records the commands that the code has issued, and the effects they ask for.
-    fn commands(&mut self, live: &mut Live) {
+    pub(super) fn commands(&mut self, live: &mut Live) {
         while let Some(command) = live.replay.as_mut().and_then(Replay::next_command) {
             if command.ends_run() {
-                let event = command.into_event(self.time);
-                self.close(live, event);
+                if let Some(event) = command.into_event(self.time, self.next_run()) {
+                    self.close(live, event);
+                }
                 return;
             }
             self.command(&mut live.run, command);
+        }
+        if let Some(replay) = &mut live.replay {
+            self.decision.locals.extend(replay.take_locals());
         }
         let published = live.replay.as_ref().and_then(Replay::published);
         if published != live.run.published {
@@ -77,12 +88,16 @@ impl Decider<'_> {
     fn command(&mut self, run: &mut Run, command: Command) {
         self.time = self.turn.now.max(run.last_time);
         let abandoned = match &command {
-            Command::CancelActivity(id) => {
+            Command::CancelActivity(id, _) => {
                 run.activities.get(id).filter(|state| state.scheduled.options.needs_lease()).map(|_| *id)
             }
             _ => None,
         };
-        let event = self.record(run, command.into_event(self.time));
+        let Some(mut event) = command.into_event(self.time, self.next_run()) else { return };
+        if let EventKind::ActivityScheduled(e) = &mut event {
+            e.secret = e.options.completes_later.then(|| self.secret(e.activity_id));
+        }
+        let event = self.record(run, event);
         match event.kind {
             EventKind::ActivityScheduled(e) => {
                 let at = self.time;
@@ -90,6 +105,18 @@ impl Decider<'_> {
             }
             EventKind::TimerStarted(e) => {
                 self.effect(run, Effect::SendTimer { timer_id: e.timer_id, at: e.fire_at });
+            }
+            EventKind::ChildScheduled(e) => {
+                self.effect(run, Effect::SendStart { child_id: e.child_id, at: self.time });
+            }
+            EventKind::ChildCancelRequested(e) => {
+                let Some(child) = run.children.get(&e.child_id).cloned() else { return };
+                let stop = children::stop(&child, e.how, e.reason, self.time);
+                self.effect(run, stop);
+            }
+            EventKind::SignalSent(SignalSent { sent_id, .. })
+            | EventKind::CancelSent(CancelSent { sent_id, .. }) => {
+                self.effect(run, Effect::Send { sent_id, at: self.time });
             }
             _ => {}
         }
@@ -99,7 +126,25 @@ impl Decider<'_> {
         }
     }
 
-    /// Ends the run: running attempts are told, and the index follows.
+    /// The id of the run that follows, should this one continue as new; not the one that may just have begun.
+    fn next_run(&self) -> RunId {
+        RunId::from_random(self.turn.entropy.rotate_left(64))
+    }
+
+    /// 128 bits that only the log knows. SipHash is a pseudorandom function of its key, so one secret tells nothing of the
+    /// others of its turn; and nothing else is made of the key.
+    #[allow(deprecated, reason = "std's only SipHash that takes a key; a map's hasher is not asked for here")]
+    fn secret(&self, activity_id: ActivityId) -> String {
+        let (high, low) = ((self.turn.secret >> 64) as u64, self.turn.secret as u64);
+        let half = |n: u8| {
+            let mut hasher = SipHasher::new_with_keys(high, low);
+            (activity_id, n).hash(&mut hasher);
+            hasher.finish()
+        };
+        format!("{:016x}{:016x}", half(0), half(1))
+    }
+
+    /// Ends the run: running attempts, children and the parent are told, and the index follows.
     pub(super) fn close(&mut self, live: &mut Live, kind: impl Into<EventKind>) -> Verdict {
         let leased = |state: &crate::ActivityState| state.scheduled.options.needs_lease();
         let running: Vec<_> =
@@ -107,8 +152,18 @@ impl Decider<'_> {
         if let Some(published) = live.replay.as_ref().and_then(Replay::published) {
             live.run.published = Some(published);
         }
+        let children = live.run.children.clone();
         self.record(&mut live.run, kind);
         live.replay = None;
+        for child in children.values() {
+            let reason = format!("the parent is {}", live.run.status);
+            if let Some(how) = child.options.parent_close.stop() {
+                self.effect(&mut live.run, children::stop(child, how, reason, self.time));
+            }
+        }
+        if live.run.parent().is_some() && live.run.outcome.is_some() {
+            self.effect(&mut live.run, Effect::ReportToParent);
+        }
         for activity_id in running {
             let reason = format!("the run is {}", live.run.status);
             self.effect(&mut live.run, Effect::CancelActivity { activity_id, reason });
@@ -118,7 +173,7 @@ impl Decider<'_> {
     }
 
     /// Marks the run as blocked; the log says so once for each reason and build.
-    fn block(&mut self, run: &mut Run, reason: Blocked) {
+    pub(super) fn block(&mut self, run: &mut Run, reason: Blocked) {
         self.runs_code = false;
         let build = self.turn.build.to_owned();
         let known = |mark: &&mut BlockedMark| mark.reason.is_same(&reason) && mark.build == build;

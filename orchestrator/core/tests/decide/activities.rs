@@ -254,7 +254,11 @@ fn a_canceled_activity_is_closed_and_its_leased_attempt_told() {
         (On::Started, [schedule_with(1, "a", exclusive()), schedule(2, "b")].into()),
         (
             On::Signal("stop"),
-            [millrace_core::Command::CancelActivity(1), millrace_core::Command::CancelActivity(2)].into(),
+            [
+                millrace_core::Command::CancelActivity(1, false),
+                millrace_core::Command::CancelActivity(2, false),
+            ]
+            .into(),
         ),
     ]);
     world.expect(
@@ -276,7 +280,7 @@ fn g4_a_retry_that_its_own_turn_made_void_is_not_pending() {
     // The run is blocked; what its code will do once it can is to cancel the activity.
     let script = [
         (On::Started, [schedule(1, "a")].into()),
-        (On::Signal("stop"), [millrace_core::Command::CancelActivity(1)].into()),
+        (On::Signal("stop"), [millrace_core::Command::CancelActivity(1, false)].into()),
     ];
     let mut world =
         World::started([(On::Started, [schedule(1, "a")].into()), (On::Signal("stop"), panics("bug"))]);
@@ -322,4 +326,54 @@ fn g8_options_are_kept_as_the_log_gives_them_back() {
     let kept = &world.run().activities[&1].scheduled.options;
     let json = serde_json::to_string(kept).unwrap();
     assert_eq!(*kept, serde_json::from_str::<ActivityOptions>(&json).unwrap());
+}
+
+/// One that is asked to stop, and waited for.
+fn canceling(options: ActivityOptions) -> World {
+    let mut world = World::started([
+        (On::Started, [schedule_with(1, "a", options)].into()),
+        (On::Signal("stop"), [millrace_core::Command::CancelActivity(1, true)].into()),
+        (On::Completed(1), [complete("\"done\"")].into()),
+        (On::Failed(1), [complete("\"stopped\"")].into()),
+    ]);
+    world.turn(&[signal("s1", "stop")]);
+    world
+}
+
+#[test]
+fn a_canceled_activity_that_is_waited_for_ends_with_its_attempt() {
+    let mut world = canceling(exclusive());
+    assert_eq!(world.guarded("r:s1"), ["→ cancel 1: the workflow no longer waits for it [r:s1]"]);
+    // G4: its task, if it was lost, is still sent: nobody else would end it.
+    assert_eq!(world.guarded("r:start"), ["→ task 1#1 at 0.0s [r:start]", "→ index open [r:start]"]);
+    let canceled = Fault::Canceled { reason: "asked".into() };
+    let lines = world.lines(&[outcome(1, 1, 1, OutcomeResult::Failed(canceled))]);
+    assert_eq!(
+        lines[..2],
+        ["ActivityFailed 1: activity `a` (attempts: 1): canceled: asked", "RunCompleted \"stopped\""]
+    );
+}
+
+#[test]
+fn no_attempt_follows_a_failed_one_of_an_activity_that_was_canceled() {
+    let mut world = canceling(ActivityOptions::default());
+    world.cool();
+    let lines = world.lines(&[failed(1, 1)]);
+    assert_eq!(lines[0], "ActivityFailed 1: activity `a` (attempts: 1): Boom: x");
+    world.expect([failed(1, 1), completed(1, 1)], ["= Repeated", "= Repeated"]);
+}
+
+#[test]
+fn g7_a_canceled_activity_that_succeeds_has_succeeded() {
+    let mut world = canceling(exclusive());
+    let lines = world.lines(&[completed(1, 1)]);
+    assert_eq!(lines[..2], ["ActivityCompleted 1 #1 1", "RunCompleted \"done\""]);
+}
+
+#[test]
+fn a_canceled_activity_that_is_waited_for_still_has_its_deadline() {
+    let mut world = canceling(ActivityOptions { exclusive: true, ..within(60) });
+    world.now = 60.0;
+    let lines = world.lines(&[wake(1)]);
+    assert_eq!(lines[0], "ActivityFailed 1: activity `a` (attempts: 1): timed out (schedule-to-close)");
 }

@@ -76,7 +76,7 @@ fn g4_an_absorbed_message_that_guards_nothing_yields_nothing() {
 fn g4_a_closed_run_keeps_only_the_effects_that_outlive_it() {
     let mut world = World::started([
         (On::Started, [schedule(1, "a"), schedule_with(2, "b", exclusive()), sleep(1, 60)].into()),
-        (On::Signal("drop"), [millrace_core::Command::CancelActivity(2)].into()),
+        (On::Signal("drop"), [millrace_core::Command::CancelActivity(2, false)].into()),
         (On::Signal("end"), [complete("null")].into()),
     ]);
     world.turn(&[signal("s1", "drop")]);

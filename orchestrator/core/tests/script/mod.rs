@@ -1,17 +1,22 @@
 //! A tiny workflow language for tests: a table of what the code asks for on which event; and a world that makes turns
 //! with it the way the engine does, minus bucket and queues.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod code;
+mod messages;
+mod show;
+
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use millrace_core::{
-    ActivityOptions, ActivityOutcome, ApplicationFailure, Blocked, Command, Coroutine, Decision, Effect,
-    Event, EventKind, Fault, IdConflict, IdReuse, Incoming, Live, Message, OutcomeResult, Payload,
-    PendingEffect, RequestId, RetryPolicy, RunId, RunInfo, Runaway, Start, StartSignal, TaskQueue, Timestamp,
-    Turn, Verdict, WorkflowCode, WorkflowId, WorkflowType, decide,
+    Decision, Effect, Event, EventKind, Identity, Incoming, Live, ParentClose, PendingEffect, RunId, Runaway,
+    Timestamp, Turn, Verdict, WorkflowCode, WorkflowId, decide, end_local,
 };
+
+pub use code::*;
+pub use messages::*;
+pub use show::*;
 
 /// 2026-11-23T02:00:00Z; tests speak of seconds after it.
 pub const T0: i64 = 1_795_399_200_000;
@@ -19,86 +24,6 @@ pub const T0: i64 = 1_795_399_200_000;
 /// A time, in seconds after [`T0`].
 pub fn at(seconds: f64) -> Timestamp {
     Timestamp::from_millis(T0 + (seconds * 1000.0) as i64)
-}
-
-/// What a row of a script waits for.
-#[derive(Clone, Debug, PartialEq)]
-pub enum On {
-    Started,
-    Completed(u64),
-    Failed(u64),
-    Fired(u64),
-    Signal(&'static str),
-    Canceled,
-}
-
-impl On {
-    fn matches(&self, kind: &EventKind) -> bool {
-        match (self, kind) {
-            (Self::Started, EventKind::RunStarted(_)) | (Self::Canceled, EventKind::CancelRequested(_)) => {
-                true
-            }
-            (Self::Completed(id), EventKind::ActivityCompleted(e)) => *id == e.activity_id,
-            (Self::Failed(id), EventKind::ActivityFailed(e)) => *id == e.activity_id,
-            (Self::Fired(id), EventKind::TimerFired(e)) => *id == e.timer_id,
-            (Self::Signal(name), EventKind::SignalReceived(e)) => *name == e.name,
-            _ => false,
-        }
-    }
-}
-
-/// What a row of a script does.
-#[derive(Clone, Debug)]
-pub enum Do {
-    Ask(Vec<Command>),
-    Break(Blocked),
-    Publish(&'static str, Vec<Command>),
-}
-
-impl<const N: usize> From<[Command; N]> for Do {
-    fn from(commands: [Command; N]) -> Self {
-        Self::Ask(commands.to_vec())
-    }
-}
-
-/// A row: what happens, and what the code then asks for. A row is used once, the first that fits.
-pub type Row = (On, Do);
-
-struct Scripted {
-    rows: Vec<Row>,
-    published: Option<Payload>,
-}
-
-impl Coroutine for Scripted {
-    fn resume(&mut self, event: &Event) -> Result<Vec<Command>, Blocked> {
-        let Some(i) = self.rows.iter().position(|(on, _)| on.matches(&event.kind)) else { return Ok(vec![]) };
-        match self.rows.remove(i).1 {
-            Do::Ask(commands) => Ok(commands),
-            Do::Break(reason) => Err(reason),
-            Do::Publish(json, commands) => {
-                self.published = Some(payload(json));
-                Ok(commands)
-            }
-        }
-    }
-
-    fn published(&self) -> Option<Payload> {
-        self.published.clone()
-    }
-}
-
-/// Code that follows a script; only the type `W` is registered.
-#[derive(Clone)]
-pub struct Code(pub Vec<Row>);
-
-impl WorkflowCode for Code {
-    fn instantiate(&self, info: &RunInfo) -> Result<Box<dyn Coroutine>, Blocked> {
-        if info.workflow.as_str() != "W" {
-            let workflow = info.workflow.to_string();
-            return Err(Blocked::UnknownWorkflow { workflow, known: vec!["W".into()] });
-        }
-        Ok(Box::new(Scripted { rows: self.0.clone(), published: None }))
-    }
 }
 
 /// One workflow and the orchestrator that makes its turns.
@@ -149,17 +74,60 @@ impl World {
         }
     }
 
+    /// Turns of these messages until each is dealt with, as the engine makes them. The lines of all turns.
+    #[track_caller]
+    pub fn turns(&mut self, messages: &[Incoming]) -> Vec<String> {
+        let (mut messages, mut lines) = (messages.to_vec(), Vec::new());
+        for _ in 0..100 {
+            let decision = self.turn(&messages);
+            self.entropy += 1;
+            lines.extend(show(&decision));
+            let again = |(message, verdict)| (verdict == Verdict::Again).then_some(message);
+            messages = messages.into_iter().zip(decision.verdicts).filter_map(again).collect();
+            if messages.is_empty() {
+                return lines;
+            }
+        }
+        panic!("the turns have no end");
+    }
+
+    /// Asserts that turns of these messages, each decided until it is dealt with, make this table.
+    #[track_caller]
+    pub fn expect_turns<const N: usize>(&mut self, messages: impl AsRef<[Incoming]>, table: [&str; N]) {
+        let lines = self.turns(messages.as_ref());
+        assert_eq!(lines, table, "\nthe turns made:\n{}\n", lines.join("\n"));
+    }
+
+    /// The run's id.
+    pub fn run_id(&self) -> RunId {
+        self.run().info.run_id
+    }
+
     /// One turn, committed.
+    #[track_caller]
     pub fn turn(&mut self, messages: &[Incoming]) -> Decision {
-        let turn = Turn {
-            workflow_id: &self.id,
-            now: at(self.now),
-            build: self.build,
-            entropy: self.entropy,
-            code: self.code.as_ref(),
-            runaway: self.runaway,
-        };
-        let decision = decide(&mut self.live, messages, &turn);
+        self.local_turn(messages, [])
+    }
+
+    /// One turn, committed, whose local activities end so, in this order.
+    #[track_caller]
+    pub fn local_turn(
+        &mut self,
+        messages: &[Incoming],
+        ends: impl IntoIterator<Item = EventKind>,
+    ) -> Decision {
+        let mut live = self.live.take();
+        let mut decision = decide(&mut live, messages, &self.as_turn());
+        let mut asked: BTreeSet<_> = decision.locals.drain(..).map(|local| local.activity_id).collect();
+        for end in ends {
+            let (activity_id, _) = end.local_activity().expect("the end of a local activity");
+            assert!(asked.remove(&activity_id), "nobody asked for local activity {activity_id}");
+            decision = end_local(&mut live, decision, end, &self.as_turn());
+            asked.extend(decision.locals.drain(..).map(|local| local.activity_id));
+        }
+        let waits = live.as_ref().is_some_and(|live| live.replay.is_some()) && !asked.is_empty();
+        assert!(!waits, "the turn waits for local activities: {asked:?}");
+        self.live = live;
         if decision.replaces.is_some() {
             self.history.clear();
         }
@@ -173,18 +141,27 @@ impl World {
     }
 
     /// One turn of these messages, as the lines of a table: events, effects (`→`), verdicts (`=`).
+    #[track_caller]
     pub fn lines(&mut self, messages: &[Incoming]) -> Vec<String> {
-        let decision = self.turn(messages);
-        let events = decision.events.iter().map(|event| show_event(&event.kind));
-        let effects = decision.effects.iter().map(show_effect);
-        let verdicts = decision.verdicts.iter().map(|verdict| format!("= {}", show_verdict(verdict)));
-        events.chain(effects).chain(verdicts).collect()
+        show(&self.turn(messages))
     }
 
     /// Asserts that a turn of these messages makes this table.
     #[track_caller]
     pub fn expect<const N: usize>(&mut self, messages: impl AsRef<[Incoming]>, table: [&str; N]) {
         let lines = self.lines(messages.as_ref());
+        assert_eq!(lines, table, "\nthe turn made:\n{}\n", lines.join("\n"));
+    }
+
+    /// Asserts that a turn of these messages, whose local activities end so, makes this table.
+    #[track_caller]
+    pub fn expect_locals<const N: usize>(
+        &mut self,
+        messages: impl AsRef<[Incoming]>,
+        ends: impl IntoIterator<Item = EventKind>,
+        table: [&str; N],
+    ) {
+        let lines = show(&self.local_turn(messages.as_ref(), ends));
         assert_eq!(lines, table, "\nthe turn made:\n{}\n", lines.join("\n"));
     }
 
@@ -210,7 +187,8 @@ impl World {
         assert!(!history.iter().rev().skip(1).any(ends), "nothing follows the end of a run");
         // G4: a guard is the identity of one of the turn's messages, and every effect of the turn has one.
         let identities: BTreeSet<_> = messages.iter().map(|m| m.message.identity()).collect();
-        assert!(decision.effects.iter().all(|pending| identities.contains(&pending.guard)));
+        let named = |pending: &PendingEffect| identities.contains(plain_identity(&pending.guard));
+        assert!(decision.effects.iter().all(named), "{:?} of {identities:?}", decision.effects);
         let guards: BTreeSet<_> = decision.effects.iter().map(|pending| &pending.guard).collect();
         assert!(guards.len() <= 1, "one guard a turn: {guards:?}");
         // G1: every effect is in the header that the same commit writes.
@@ -226,7 +204,12 @@ impl World {
                 Effect::SendTimer { timer_id, .. } => run.timers.contains_key(timer_id),
                 Effect::SendWake { wake, .. } => run.wake.is_some_and(|armed| armed.wake == *wake),
                 Effect::IndexOpen => run.status.is_open(),
-                Effect::CancelActivity { .. } | Effect::IndexClosed => true,
+                Effect::SendStart { child_id, .. } => run.children.get(child_id).is_some_and(|child| {
+                    run.status.is_open() || child.options.parent_close == ParentClose::Abandon
+                }),
+                Effect::Send { sent_id, .. } => run.sent.contains_key(sent_id),
+                Effect::ReportToParent => run.report_to_parent().is_some(),
+                Effect::CancelActivity { .. } | Effect::StopChild { .. } | Effect::IndexClosed => true,
             };
             assert!(open, "{pending:?} is pending and void");
         }
@@ -235,218 +218,61 @@ impl World {
             let wake = run.wake.expect("a wake");
             assert!(run.next_deadline().is_none_or(|deadline| wake.at <= deadline));
         }
-    }
-}
-
-/// Whether the event closes its run.
-pub fn ends_run(kind: &EventKind) -> bool {
-    matches!(
-        kind,
-        EventKind::RunCompleted(_)
-            | EventKind::RunFailed(_)
-            | EventKind::RunTimedOut(_)
-            | EventKind::RunCanceled(_)
-            | EventKind::RunTerminated(_)
-    )
-}
-
-fn seconds(time: Timestamp) -> String {
-    let seconds = (time.as_millis() - T0) as f64 / 1000.0;
-    format!("{seconds:.1}s")
-}
-
-/// One event as a line of a table.
-pub fn show_event(kind: &EventKind) -> String {
-    let name = kind.name();
-    match kind {
-        EventKind::ActivityScheduled(e) => format!("{name} {} {}", e.activity_id, e.activity),
-        EventKind::ActivityAttemptFailed(e) => {
-            format!("{name} {} #{}, #{} at {}", e.activity_id, e.attempt, e.next_attempt, seconds(e.retry_at))
+        // A run that continues as new is only half of what was decided: some message must go on with it.
+        if run.continued.is_some() {
+            assert!(decision.verdicts.contains(&Verdict::Again), "nobody begins the next run: {messages:?}");
         }
-        EventKind::ActivityCompleted(e) => format!("{name} {} #{} {}", e.activity_id, e.attempt, e.result),
-        EventKind::ActivityFailed(e) => format!("{name} {}: {}", e.activity_id, e.failure),
-        EventKind::ActivityCancelRequested(e) => format!("{name} {}", e.activity_id),
-        EventKind::TimerStarted(e) => format!("{name} {} until {}", e.timer_id, seconds(e.fire_at)),
-        EventKind::TimerFired(e) => format!("{name} {}", e.timer_id),
-        EventKind::TimerCanceled(e) => format!("{name} {}", e.timer_id),
-        EventKind::SignalReceived(e) => format!("{name} {} {}", e.name, e.input),
-        EventKind::CancelRequested(e) => format!("{name} {}", e.reason),
-        EventKind::RunCompleted(e) => format!("{name} {}", e.result),
-        EventKind::RunFailed(e) => format!("{name} {}", e.fault),
-        EventKind::RunCanceled(e) => format!("{name} {}", e.reason),
-        EventKind::RunTerminated(e) => format!("{name} {}", e.reason),
-        EventKind::RunTimedOut(e) => format!("{name} {:?}", e.limit),
-        EventKind::RunBlocked(e) => match &e.reason {
-            Blocked::Suspect { message } => format!("{name} suspect {message}"),
-            Blocked::Panic { message, .. } => format!("{name} panic {message}"),
-            Blocked::Runaway { until, .. } => format!("{name} runaway until {}", seconds(*until)),
-            Blocked::Nondeterminism { event, expected, got } => {
-                format!("{name} at event {event} expected {expected} got {got}")
+        if let Some(pending) = decision.effects.first() {
+            self.check_repair(decision, &pending.guard, messages);
+        }
+    }
+
+    /// G4: the process dies after this commit. Whatever its guard's redelivery is found to be, it does all effects again.
+    #[track_caller]
+    fn check_repair(&self, decision: &Decision, guard: &Identity, messages: &[Incoming]) {
+        let run = self.run();
+        let repairs = |message: &Incoming| {
+            let again = Incoming { receive_count: message.receive_count + 1, ..message.clone() };
+            let cold = Live { run: run.clone(), replay: None, history: self.history.clone() };
+            let (mut live, turn) = (Some(cold), self.as_turn());
+            let redelivered = decide(&mut live, &[again], &Turn { entropy: self.entropy ^ 0xFF, ..turn });
+            if redelivered.replaces.is_some_and(|replaced| replaced.info.run_id == run.info.run_id) {
+                return true; // What a replaced run left is dispatched before it is replaced.
             }
-            other => format!("{name} {other}"),
-        },
-        EventKind::RunStarted(_) | EventKind::ResumeRequested(_) => name.to_owned(),
+            let identity = message.message.identity();
+            let looked_up = match &redelivered.verdicts[0] {
+                Verdict::Repeated | Verdict::Stale(_) | Verdict::Rejected(_) => identity,
+                Verdict::Elsewhere(run_id) => Identity::Earlier(*run_id, Box::new(identity)),
+                // It closed the run, and what that left is dispatched before the next one begins.
+                Verdict::Again => return true,
+                // It told of something that was yet to come, which no run's own message does: only a test's.
+                Verdict::Absorbed | Verdict::Early(_) => {
+                    return !message.message.is_request() && decision.verdicts.contains(&Verdict::Repeated);
+                }
+                _ => return false,
+            };
+            decision.effects.iter().all(|effect| effect.guard == looked_up)
+        };
+        let mut guards = messages.iter().filter(|m| m.message.identity() == *plain_identity(guard));
+        assert!(guards.any(repairs), "no redelivery repairs {guard}: {:?}", decision.effects);
     }
-}
 
-/// One effect as a line of a table.
-pub fn show_effect(pending: &PendingEffect) -> String {
-    let what = match &pending.effect {
-        Effect::SendTask { activity_id, attempt, at } => {
-            format!("task {activity_id}#{attempt} at {}", seconds(*at))
+    fn as_turn(&self) -> Turn<'_> {
+        Turn {
+            workflow_id: &self.id,
+            now: at(self.now),
+            build: self.build,
+            entropy: self.entropy,
+            code: self.code.as_ref(),
+            secret: self.entropy ^ 0x5EC2,
+            runaway: self.runaway,
         }
-        Effect::SendTimer { timer_id, at } => format!("timer {timer_id} at {}", seconds(*at)),
-        Effect::SendWake { wake, at } => format!("wake {wake} at {}", seconds(*at)),
-        Effect::CancelActivity { activity_id, reason } => format!("cancel {activity_id}: {reason}"),
-        Effect::IndexOpen => "index open".into(),
-        Effect::IndexClosed => "index closed".into(),
-    };
-    format!("→ {what} [{}]", pending.guard)
-}
-
-fn show_verdict(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Early(due) => format!("Early {}", seconds(*due)),
-        Verdict::Elsewhere(_) => "Elsewhere".into(),
-        Verdict::Rejected(reason) => format!("Rejected {}", reason.split(':').next().unwrap_or(reason)),
-        other => format!("{other:?}"),
     }
 }
 
-// What scripts ask for.
-
-pub fn payload(json: &str) -> Payload {
-    Payload::parse(json).unwrap()
-}
-
-pub fn schedule(activity_id: u64, activity: &str) -> Command {
-    schedule_with(activity_id, activity, ActivityOptions::default())
-}
-
-pub fn schedule_with(activity_id: u64, activity: &str, options: ActivityOptions) -> Command {
-    let task_queue = TaskQueue::new("cpu").unwrap();
-    Command::ScheduleActivity {
-        activity_id,
-        activity: activity.into(),
-        task_queue,
-        input: Payload::null(),
-        options,
+fn plain_identity(guard: &Identity) -> &Identity {
+    match guard {
+        Identity::Earlier(_, identity) => identity,
+        identity => identity,
     }
-}
-
-pub fn retries(maximum_attempts: u32) -> ActivityOptions {
-    ActivityOptions {
-        retry: RetryPolicy { maximum_attempts, ..RetryPolicy::default() },
-        ..ActivityOptions::default()
-    }
-}
-
-pub fn exclusive() -> ActivityOptions {
-    ActivityOptions { exclusive: true, ..ActivityOptions::default() }
-}
-
-pub fn within(seconds: u64) -> ActivityOptions {
-    ActivityOptions { schedule_to_close: Some(Duration::from_secs(seconds)), ..ActivityOptions::default() }
-}
-
-pub fn sleep(timer_id: u64, seconds: u64) -> Command {
-    Command::StartTimer(timer_id, Duration::from_secs(seconds))
-}
-
-pub fn complete(json: &str) -> Command {
-    Command::CompleteRun(payload(json))
-}
-
-pub fn boom() -> Fault {
-    Fault::Application(ApplicationFailure::new("Boom", "x"))
-}
-
-pub fn panics(message: &str) -> Do {
-    Do::Break(Blocked::Panic { message: message.into(), at: None })
-}
-
-// Messages.
-
-pub fn request(id: &str) -> RequestId {
-    RequestId::new(id).unwrap()
-}
-
-/// A message as it is received for the first time, sent at [`T0`].
-pub fn incoming(message: Message) -> Incoming {
-    Incoming { message, run_id: None, sent_at: at(0.0), receive_count: 1 }
-}
-
-/// The same message, received for the `n`th time.
-pub fn times(n: u32, message: Incoming) -> Incoming {
-    Incoming { receive_count: n, ..message }
-}
-
-/// The same message, for one run alone.
-pub fn for_run(run_id: RunId, message: Incoming) -> Incoming {
-    Incoming { run_id: Some(run_id), ..message }
-}
-
-pub fn start(request_id: &str) -> Start {
-    Start {
-        workflow: WorkflowType::new("W").unwrap(),
-        input: Payload::null(),
-        request_id: request(request_id),
-        id_reuse: IdReuse::default(),
-        id_conflict: IdConflict::default(),
-        run_timeout: None,
-        memo: None,
-        attributes: None,
-        signal: None,
-    }
-}
-
-/// A start with another policy for ids.
-pub fn start_if(request_id: &str, id_reuse: IdReuse, id_conflict: IdConflict) -> Incoming {
-    incoming(Message::Start(Box::new(Start { id_reuse, id_conflict, ..start(request_id) })))
-}
-
-pub fn start_with_signal(request_id: &str, name: &str, id_conflict: IdConflict) -> Incoming {
-    let signal = Some(StartSignal { name: name.into(), input: payload("1") });
-    incoming(Message::Start(Box::new(Start { signal, id_conflict, ..start(request_id) })))
-}
-
-/// A start without anything special.
-pub fn plain(request_id: &str) -> Incoming {
-    incoming(Message::Start(Box::new(start(request_id))))
-}
-
-pub fn signal(request_id: &str, name: &str) -> Incoming {
-    incoming(Message::Signal { name: name.into(), input: payload("1"), request_id: request(request_id) })
-}
-
-pub fn cancel(request_id: &str) -> Incoming {
-    incoming(Message::Cancel { reason: "superseded".into(), request_id: request(request_id) })
-}
-
-pub fn terminate(request_id: &str) -> Incoming {
-    incoming(Message::Terminate { reason: "runaway".into(), request_id: request(request_id) })
-}
-
-pub fn resume(request_id: &str) -> Incoming {
-    incoming(Message::Resume { request_id: request(request_id) })
-}
-
-pub fn completed(activity_id: u64, attempt: u32) -> Incoming {
-    outcome(activity_id, attempt, 1, OutcomeResult::Completed(payload("1")))
-}
-
-pub fn failed(activity_id: u64, attempt: u32) -> Incoming {
-    outcome(activity_id, attempt, 1, OutcomeResult::Failed(boom()))
-}
-
-pub fn outcome(activity_id: u64, attempt: u32, receive_count: u32, result: OutcomeResult) -> Incoming {
-    incoming(Message::Outcome(ActivityOutcome { activity_id, attempt, receive_count, result }))
-}
-
-pub fn timer(timer_id: u64) -> Incoming {
-    incoming(Message::Timer { timer_id })
-}
-
-pub fn wake(wake: u64) -> Incoming {
-    incoming(Message::Wake { wake })
 }

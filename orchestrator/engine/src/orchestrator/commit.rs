@@ -34,11 +34,11 @@ impl Orchestrator {
         &self,
         id: &WorkflowId,
         loaded: &mut Loaded,
-        decision: &mut Decision,
+        decision: &Decision,
     ) -> Result<Committed, TurnError> {
         let Some(live) = &mut loaded.live else { return Ok(Committed::No(None)) };
-        if let Some(earlier) = decision.replaces.take() {
-            self.archive(id, &earlier, loaded.body.clone()).await?;
+        if let Some(earlier) = &decision.replaces {
+            self.archive(id, earlier, loaded.body.clone()).await?;
             loaded.tail = history::Tail::empty();
         } else if let Some(sealed) = self.seal(id, &live.run, &loaded.tail, decision).await? {
             loaded.tail = sealed;
@@ -50,9 +50,11 @@ impl Orchestrator {
         let body = history::encode(&header, &loaded.tail.text)
             .map_err(|e| StoreError::Invalid { key: self.reader.keys.history(id), reason: e.to_string() })?;
         let of_run = (id, live.run.info.run_id);
-        match self.put(of_run, body.into(), loaded.etag.as_ref(), &nonce).await? {
+        let body = Bytes::from(body);
+        match self.put(of_run, body.clone(), loaded.etag.as_ref(), &nonce).await? {
             Written::Ours(etag) => {
                 loaded.etag = Some(etag);
+                loaded.body = body;
                 Ok(Committed::Yes)
             }
             Written::Not(theirs) => Ok(Committed::No(theirs)),
@@ -117,16 +119,27 @@ impl Orchestrator {
     /// the head goes on to a new run.
     async fn archive(&self, id: &WorkflowId, closed: &Run, head: Bytes) -> Result<(), TurnError> {
         self.put_once(&self.reader.keys.archive(id, closed.info.run_id), head).await?;
-        let left: Vec<_> = closed.effects.values().cloned().collect();
+        let now = self.ports.clock.now();
+        // Whoever was told so long ago may have forgotten it, and would take it for something new.
+        let (old, left): (Vec<_>, Vec<_>) =
+            closed.effects.values().cloned().partition(|pending| {
+                pending.effect.told_at().is_some_and(|at| now.since(at) > Run::CARRY_FOR)
+            });
+        if !old.is_empty() {
+            tracing::info!(workflow_id = %id, run_id = %closed.info.run_id, effects = old.len(), "effects are too old to be repeated");
+        }
         self.dispatcher.dispatch(closed, &left).await?;
         Ok(())
     }
 
-    /// Writes an object that is the same whoever writes it.
+    /// Writes an object that is the same whoever writes it. A conflict says that somebody has; but a history may be lost with
+    /// a part that is not there, so it is looked for.
     async fn put_once(&self, key: &str, body: Bytes) -> Result<(), TurnError> {
         for _ in 0..MOST_BUSY {
             match self.ports.store.put(key, body.clone(), Condition::Absent).await {
-                Ok(_) | Err(PutError::Conflict) => return Ok(()),
+                Ok(_) => return Ok(()),
+                Err(PutError::Conflict) if self.ports.store.get(key).await?.is_some() => return Ok(()),
+                Err(PutError::Conflict) => {}
                 Err(PutError::Busy | PutError::Gone | PutError::Unknown(_)) => {}
                 Err(PutError::Store(error)) => return Err(error.into()),
             }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use millrace_core::decide::{SUSPECT_AFTER, wait_for_run};
-use millrace_core::{Identity, Message, PendingEffect, Run, RunId, Verdict, WorkflowId};
+use millrace_core::{Decision, Identity, Message, PendingEffect, Run, RunId, Verdict, WorkflowId};
 use millrace_format::message::Report;
 
 use super::turn::{TurnError, is_known};
 use super::{Orchestrator, Received};
-use crate::dispatch::DispatchError;
+use crate::dispatch::{DispatchError, report_not_started};
 use crate::ports::{OutMessage, QueueName, Receipt};
 
 /// Between two tries of a turn that fails. A thousand of them are a week.
@@ -16,27 +16,42 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 impl Orchestrator {
     /// Repairs, sends again, rejects, gives back and deletes, as the verdicts say. Returns the messages that are to be
-    /// decided again.
+    /// decided again. The effects of the decision have been dispatched.
     pub(super) async fn settle(
         &self,
         id: &WorkflowId,
         run: Option<&Run>,
         batch: &[Received],
-        verdicts: &[Verdict],
+        decision: &Decision,
     ) -> Result<Vec<Received>, TurnError> {
+        let dispatched = decision.effects.as_slice();
         let mut done = Vec::new();
         let mut again = Vec::new();
-        for (received, verdict) in batch.iter().zip(verdicts) {
+        for (received, verdict) in batch.iter().zip(&decision.verdicts) {
             match verdict {
                 Verdict::Absorbed => done.push(received),
+                Verdict::Refused(reason) => {
+                    // It may have been refused before, so long ago that nobody remembers, and have led to something.
+                    self.repair_begun(run, &received.incoming.message.identity(), dispatched).await?;
+                    if let Identity::Request(request_id) = received.incoming.message.identity() {
+                        self.notices.rejected(&request_id, reason);
+                    }
+                    self.notices.committed(id, true);
+                    done.push(received);
+                }
                 Verdict::Again => again.push(received.clone()),
                 Verdict::Wait => {
                     let pause = wait_for_run(received.incoming.receive_count);
                     self.give_back(std::slice::from_ref(received), |_| pause).await;
                 }
-                Verdict::Rejected(reason) => self.reject(id, received, reason).await?,
+                Verdict::Rejected(reason) => {
+                    self.repair_begun(run, &received.incoming.message.identity(), dispatched).await?;
+                    self.reject(id, received, reason).await?;
+                }
                 Verdict::Elsewhere(run_id) => {
-                    if self.settle_elsewhere(id, *run_id, received).await? {
+                    let identity = Identity::Earlier(*run_id, Box::new(received.incoming.message.identity()));
+                    self.repair_begun(run, &identity, dispatched).await?;
+                    if self.settle_elsewhere(id, *run_id, received, decision.replaces.as_deref()).await? {
                         done.push(received);
                     }
                 }
@@ -48,7 +63,8 @@ impl Orchestrator {
                 }
                 known => {
                     debug_assert!(is_known(known));
-                    self.repair(id, run, received, verdict).await?;
+                    self.too_late(id, run, received, verdict);
+                    self.repair_begun(run, &received.incoming.message.identity(), dispatched).await?;
                     done.push(received);
                 }
             }
@@ -57,26 +73,38 @@ impl Orchestrator {
         Ok(again)
     }
 
-    /// G4: whoever finds a guard in the log does its turn's open effects again.
-    async fn repair(
-        &self,
-        id: &WorkflowId,
-        run: Option<&Run>,
-        received: &Received,
-        verdict: &Verdict,
-    ) -> Result<(), TurnError> {
+    fn too_late(&self, id: &WorkflowId, run: Option<&Run>, received: &Received, verdict: &Verdict) {
         let (kind, identity) = (received.incoming.message.name(), received.incoming.message.identity());
         if let Verdict::Stale(reason) = verdict {
             let run_id = run.map(|run| tracing::field::display(run.info.run_id));
             tracing::info!(workflow_id = %id, run_id, kind, %identity, reason, "a message came too late and was dropped");
             self.settled(id, &identity);
         }
-        let Some(run) = run else { return Ok(()) };
-        self.repair_run(run, &identity).await
     }
 
-    async fn repair_run(&self, run: &Run, identity: &Identity) -> Result<(), TurnError> {
-        let effects: Vec<PendingEffect> = run.effects_guarded_by(identity).cloned().collect();
+    /// G4: whoever finds a guard in the log does its turn's open effects again, but for those that were dispatched just now. A
+    /// run that follows one which continues as new begins with whatever message comes first; its redelivery does the
+    /// first turn's effects again, though the message itself is for another run, or for none.
+    async fn repair_begun(
+        &self,
+        run: Option<&Run>,
+        identity: &Identity,
+        dispatched: &[PendingEffect],
+    ) -> Result<(), TurnError> {
+        match run {
+            Some(run) => self.repair_run(run, identity, dispatched).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn repair_run(
+        &self,
+        run: &Run,
+        identity: &Identity,
+        dispatched: &[PendingEffect],
+    ) -> Result<(), TurnError> {
+        let open = run.effects_guarded_by(identity).filter(|pending| !dispatched.contains(pending));
+        let effects: Vec<PendingEffect> = open.cloned().collect();
         if !effects.is_empty() {
             let (workflow_id, run_id) = (&run.info.workflow_id, run.info.run_id);
             tracing::info!(%workflow_id, %run_id, %identity, effects = effects.len(), "effects are dispatched again");
@@ -87,14 +115,23 @@ impl Orchestrator {
     }
 
     /// G7: a message of an earlier run is checked against that run's archive, then changes nothing. Returns whether it
-    /// is to be deleted.
+    /// is to be deleted. Of a run that this very turn has `replaced` everything is known, and what it left is done.
     async fn settle_elsewhere(
         &self,
         id: &WorkflowId,
         run_id: RunId,
         received: &Received,
+        replaced: Option<&Run>,
     ) -> Result<bool, TurnError> {
         let message = &received.incoming.message;
+        let expects_more = match message {
+            Message::Signal { request_id, .. } | Message::Update { request_id, .. } => Some(request_id),
+            _ => None,
+        };
+        let is_lost = |run: &Run| expects_more.is_some_and(|id| run.absorbed_request(id).is_none());
+        if let Some(run) = replaced.filter(|run| run.info.run_id == run_id) {
+            return self.settled_elsewhere(id, run_id, received, is_lost(run)).await;
+        }
         let Some(head) = self.reader.head_of(id, run_id).await? else {
             if received.queue == QueueName::inbox() {
                 self.reject(id, received, &format!("run_id: `{id}` has no run {run_id}")).await?;
@@ -103,16 +140,30 @@ impl Orchestrator {
             tracing::info!(workflow_id = %id, %run_id, kind = message.name(), "a message of a purged run was dropped");
             return Ok(true);
         };
-        let run = head.header.restore(&self.reader.events(&head).await?);
-        self.repair_run(&run, &message.identity()).await?;
-        let lost = match message {
-            Message::Signal { request_id, .. } => run.absorbed_request(request_id).is_none(),
-            _ => false,
+        let identity = message.identity();
+        let is_guard = head.header.effects.iter().any(|pending| pending.guard == identity);
+        // The log of an earlier run may be long, and mostly nothing in it is of use here.
+        let lost = if is_guard || expects_more.is_some() {
+            let run = head.header.restore(&self.reader.events(&head).await?);
+            self.repair_run(&run, &identity, &[]).await?;
+            is_lost(&run)
+        } else {
+            false
         };
+        self.settled_elsewhere(id, run_id, received, lost).await
+    }
+
+    async fn settled_elsewhere(
+        &self,
+        id: &WorkflowId,
+        run_id: RunId,
+        received: &Received,
+        lost: bool,
+    ) -> Result<bool, TurnError> {
         if lost {
             self.reject(id, received, &format!("run_id: run {run_id} of `{id}` is closed")).await?;
         } else {
-            self.settled(id, &message.identity());
+            self.settled(id, &received.incoming.message.identity());
         }
         Ok(!lost)
     }
@@ -126,6 +177,18 @@ impl Orchestrator {
     }
 
     async fn reject(&self, id: &WorkflowId, received: &Received, reason: &str) -> Result<(), TurnError> {
+        let parent = match &received.incoming.message {
+            Message::Start(start) => start.parent.as_ref(),
+            Message::Stop(stop) => Some(&stop.parent),
+            _ => None,
+        };
+        if let Some(parent) = parent {
+            // No letter for the dead: somebody waits for the answer.
+            let keys = &self.reader.keys;
+            report_not_started(&self.ports, keys, parent, reason).await.map_err(DispatchError::from)?;
+            self.delete(id, &[received]).await;
+            return Ok(());
+        }
         let dead = (&received.queue, &received.delivery);
         self.dead_letter(Some(id), dead, reason).await.map_err(DispatchError::from)?;
         // Told only once it cannot come back and be absorbed after all.
@@ -204,7 +267,7 @@ fn report_of(message: &Message) -> Option<Report> {
     match message {
         Message::Timer { timer_id } => Some(Report::Timer { timer_id: *timer_id }),
         Message::Wake { wake } => Some(Report::Wake { wake: *wake }),
-        _ => None,
+        _ => None, // Nothing else comes too early.
     }
 }
 

@@ -6,6 +6,7 @@ use millrace_core::decide::{Decision, Live, Turn};
 use millrace_core::{Identity, Incoming, Verdict, WorkflowId, decide};
 
 use super::commit::Committed;
+use super::locals::Ends;
 use super::settle::longer;
 use super::settle::run_of;
 use super::{Orchestrator, Received};
@@ -16,6 +17,9 @@ use crate::ports::StoreError;
 
 /// After this many lost races the messages are given back, so that the next receive is a fuller batch.
 const MOST_CONFLICTS: u32 = 2;
+
+/// After this many turns the messages are given back: code that continues as new at once would never let go of them.
+const MOST_ROUNDS: u32 = 50;
 
 /// What stops a turn. The messages stay in their queue and come again.
 #[derive(Debug, thiserror::Error)]
@@ -30,8 +34,8 @@ pub(super) enum TurnError {
 
 /// How one try at a turn ended.
 enum Tried {
-    /// It is done; these messages are to be decided again.
-    Done(Vec<Received>),
+    /// It is done; these messages are to be decided again, on the run as it was left, if that is given.
+    Done(Vec<Received>, Option<Box<Loaded>>),
     /// Somebody else committed first: this, if it was read.
     Conflict(Option<Box<Loaded>>),
 }
@@ -43,9 +47,19 @@ impl Orchestrator {
         let mut cached = slot.lock().await;
         let mut conflicts = 0;
         let mut just_read = None;
+        let mut ends = Ends::new();
+        let mut rounds = 0;
         while !batch.is_empty() {
-            match self.turn(&id, (&mut cached, just_read.take()), &batch).await {
-                Ok(Tried::Done(again)) => batch = again,
+            match self.turn(&id, (&mut cached, just_read.take()), &batch, &mut ends).await {
+                Ok(Tried::Done(again, left)) => {
+                    (batch, just_read) = (again, left);
+                    ends.clear(); // They were that turn's: the next may be another run's.
+                    rounds += 1;
+                    if rounds == MOST_ROUNDS && !batch.is_empty() {
+                        self.send_back(&id, &batch, Duration::from_secs(1)).await;
+                        break;
+                    }
+                }
                 Ok(Tried::Conflict(theirs)) => {
                     conflicts += 1;
                     self.counters.conflicts.add(1);
@@ -73,6 +87,7 @@ impl Orchestrator {
         id: &WorkflowId,
         (cached, just_read): (&mut Option<Cached>, Option<Box<Loaded>>),
         batch: &[Received],
+        ends: &mut Ends,
     ) -> Result<Tried, TurnError> {
         // Anything but a successful commit drops the cached run (G12): it is taken out, and put back only then.
         let (mut loaded, warm) = match (cached.take(), just_read) {
@@ -93,11 +108,14 @@ impl Orchestrator {
         }
         if !decision.commits() {
             let run = loaded.live.as_ref().map(|live| &live.run);
-            let again = self.settle(id, run, batch, &decision.verdicts).await?;
+            let again = self.settle(id, run, batch, &decision).await?;
             keep(cached, loaded);
-            return Ok(Tried::Done(again));
+            return Ok(Tried::Done(again, None));
         }
-        match self.commit(id, &mut loaded, &mut decision).await? {
+        if !decision.locals.is_empty() {
+            decision = self.run_locals(id, &mut loaded, decision, ends).await;
+        }
+        match self.commit(id, &mut loaded, &decision).await? {
             Committed::Yes => self.committed(&loaded, batch, &decision),
             Committed::No(theirs) => return Ok(Tried::Conflict(theirs)),
         }
@@ -107,25 +125,35 @@ impl Orchestrator {
         // Only the run: a future that holds the code across an await could not move between threads.
         // Effects first, acknowledgements after (G4).
         let mut again = Vec::new();
-        if let Some(run) = loaded.live.as_ref().map(|live| &live.run) {
+        if let Some(run) = loaded.live.as_mut().map(|live| &mut live.run) {
             self.dispatcher.dispatch(run, &decision.effects).await?;
-            again = self.settle(id, Some(run), batch, &decision.verdicts).await?;
+            decision.effects.iter().for_each(|done| run.has_done(&done.effect));
+            again = self.settle(id, Some(run), batch, &decision).await?;
+        }
+        // A closed run is not kept, but what follows it need not read what was written just now.
+        let closed = |live: &Live| !live.run.status.is_open();
+        if !again.is_empty() && loaded.live.as_ref().is_some_and(closed) {
+            return Ok(Tried::Done(again, Some(Box::new(loaded))));
         }
         keep(cached, loaded);
-        Ok(Tried::Done(again))
+        Ok(Tried::Done(again, None))
     }
 
     fn decide(&self, id: &WorkflowId, live: &mut Option<Live>, batch: &[Received]) -> Decision {
         let messages: Vec<Incoming> = batch.iter().map(|received| received.incoming.clone()).collect();
-        let turn = Turn {
+        decide(live, &messages, &self.a_turn(id))
+    }
+
+    pub(super) fn a_turn<'a>(&'a self, id: &'a WorkflowId) -> Turn<'a> {
+        Turn {
             workflow_id: id,
             now: self.ports.clock.now(),
             build: &self.config.build,
             entropy: self.ports.entropy.bits(),
+            secret: self.ports.entropy.bits(),
             code: self.code.as_ref(),
             runaway: self.config.runaway,
-        };
-        decide(live, &messages, &turn)
+        }
     }
 
     /// The turn is in the log: it is counted, and told to whoever reads logs.

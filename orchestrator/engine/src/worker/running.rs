@@ -24,6 +24,8 @@ struct State {
     /// Details of heartbeats since the supervisor last looked.
     beat: Option<Payload>,
     stop: Option<Fault>,
+    /// The outcome comes later, from somebody else.
+    left: bool,
     waiting: Vec<oneshot::Sender<Fault>>,
 }
 
@@ -64,6 +66,11 @@ impl Running {
         self.state().beat.take()
     }
 
+    /// Whether the code has left the outcome to somebody else.
+    pub(super) fn is_left(&self) -> bool {
+        self.state().left
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,6 +99,12 @@ impl Attempt for Running {
 
     fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    fn leave(&self) -> bool {
+        let may = self.task.token.is_some();
+        self.state().left |= may;
+        may
     }
 
     fn stopped(&self) -> BoxFuture<'static, Fault> {

@@ -24,6 +24,8 @@ const FOR_THE_REPORT: Duration = Duration::from_secs(15);
 pub(super) enum Ended {
     /// With something to report.
     With(OutcomeResult, Option<Held>),
+    /// Without an outcome: somebody else reports it later.
+    Left(Option<Held>),
     /// Because the worker stops: the task goes back.
     GiveBack(Option<Held>),
     /// Somebody else holds the lease.
@@ -235,6 +237,9 @@ impl Supervised<'_> {
         let details = self.running.take_beat().or_else(|| self.unwritten.take());
         if let (Some(held), Some(details)) = (&mut held, details) {
             held.lease.details = Some(details);
+        }
+        if self.running.is_left() {
+            return Ended::Left(held);
         }
         match answer {
             Ok(result) => Ended::With(OutcomeResult::Completed(result), held),

@@ -120,6 +120,10 @@ impl Worker {
         let running = Arc::new(Running::new(task, epoch, progress));
         match self.supervise(delivery, running.clone(), held, stop.clone(), until).await {
             Ended::With(result, held) => self.finish(delivery, running.task_ref(), result, held, &stop).await,
+            Ended::Left(held) => {
+                self.release(held).await;
+                self.done(delivery).await
+            }
             Ended::GiveBack(held) => {
                 self.release(held).await;
                 self.come_back(delivery, running.task_ref().clone(), Duration::ZERO).await

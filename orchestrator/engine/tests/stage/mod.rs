@@ -142,7 +142,9 @@ impl Stage {
         let ports = wrap(&process, self.ports(&process));
         let config =
             OrchestratorConfig { build: "b1".into(), runaway: self.runaway, ..OrchestratorConfig::default() };
-        let orchestrator = Arc::new(Orchestrator::new(ports, Arc::new(Script), config));
+        let local = Activities { stage: self.clone(), process: name.to_owned(), clock: ports.clock.clone() };
+        let orchestrator = Orchestrator::new(ports, Arc::new(Script), config);
+        let orchestrator = Arc::new(orchestrator.with_local_activities(Arc::new(local)));
         for queue in [QueueName::inbox(), QueueName::events()] {
             let (orchestrator, clock) = (orchestrator.clone(), self.sim.clock());
             process.spawn(async move {

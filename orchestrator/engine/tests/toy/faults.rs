@@ -14,6 +14,10 @@ use millrace_engine::ports::{
 /// What the next write of a history does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Write {
+    /// It happens.
+    Through,
+    /// It does not happen, because something is there, which is not so (a 412 that is wrong).
+    Refused,
     /// It happens, and the reply is lost.
     ReplyLost,
     /// It does not happen, and nobody knows.
@@ -65,7 +69,8 @@ impl ObjectStore for Faulty {
     async fn put(&self, key: &str, body: Bytes, condition: Condition) -> Result<ETag, PutError> {
         let fault = if key.ends_with("/history") { self.writes.lock().unwrap().pop_front() } else { None };
         match fault {
-            None => self.inner.store.put(key, body, condition).await,
+            None | Some(Write::Through) => self.inner.store.put(key, body, condition).await,
+            Some(Write::Refused) => Err(PutError::Conflict),
             Some(Write::ReplyLost) => {
                 self.inner.store.put(key, body, condition).await?;
                 Err(PutError::Unknown("the reply was lost".into()))

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use futures::future::FusedFuture;
 use millrace_core::{
-    ActivityFailure, ActivityOptions, ApplicationFailure, Blocked, Command, Fault, Payload, TaskQueue,
+    ActivityFailure, ActivityOptions, ApplicationFailure, Blocked, Command, Fault, LocalActivity, Payload,
+    TaskQueue,
 };
 
 use super::Within;
 use super::numbered::Numbered;
-use crate::host::Ended;
-use crate::{Activity, Canceled, Retry};
+use crate::host::{Ended, Kind, SHIELDED};
+use crate::{Activity, Canceled, OnCancel, Retry};
 
 /// A call of an activity: see [`WorkflowContext::activity`](crate::WorkflowContext::activity). Its setters count until
 /// it is first polled, and override what the activity's attribute says.
@@ -34,8 +35,17 @@ struct Asked {
 }
 
 impl Asked {
-    fn command(self, activity_id: u64, activity: &str) -> Command {
+    fn command(self, kind: Kind, activity_id: u64, activity: &str) -> Command {
         let Self { task_queue, input, options } = self;
+        if kind == Kind::LocalActivity {
+            let activity = activity.to_owned();
+            return Command::RunLocal(LocalActivity {
+                activity_id,
+                activity,
+                input,
+                options: options.written(),
+            });
+        }
         Command::ScheduleActivity { activity_id, activity: activity.to_owned(), task_queue, input, options }
     }
 }
@@ -125,13 +135,19 @@ impl<A: Activity> ActivityCall<A> {
 
     /// Waits no longer than this for the result: `Ok(None)` when time is up, and the activity is canceled.
     pub fn within(self, limit: Duration) -> Within<Self> {
-        let timer = super::sleep(&self.call.journal, self.call.shielded, limit);
+        let timer = super::sleep(&self.call.journal, self.call.how.scope, limit);
         Within::new(self, timer)
+    }
+
+    /// What becomes of it when it is canceled; by default nobody waits for that.
+    pub fn on_cancel(mut self, on_cancel: OnCancel) -> Self {
+        self.call.how.on_cancel = on_cancel;
+        self
     }
 
     /// Takes the call out of reach of cancel requests.
     pub(crate) fn shielded(mut self) -> Self {
-        self.call.shielded = true;
+        self.call.how.scope = SHIELDED;
         self
     }
 
@@ -152,7 +168,8 @@ impl<A: Activity> ActivityCall<A> {
     fn ended(&self, ended: Ended) -> Poll<Result<A::Output, ActivityFailure>> {
         match ended {
             Ended::Completed(result) => {
-                let what = || format!("the result of activity `{}` (activity {})", A::NAME, self.call.number);
+                let what =
+                    || format!("the result of activity `{}` (activity {})", A::NAME, self.call.number());
                 match super::read(&result, what) {
                     Ok(output) => Poll::Ready(Ok(output)),
                     Err(reason) => self.stop(reason),
@@ -160,8 +177,9 @@ impl<A: Activity> ActivityCall<A> {
             }
             Ended::Failed(failure) => Poll::Ready(Err(*failure)),
             Ended::Canceled(Canceled { reason }) => Poll::Ready(Err(unsent::<A>(Fault::Canceled { reason }))),
-            Ended::Fired => {
-                self.stop(Blocked::BadInput { message: format!("activity {} fired", self.call.number) })
+            Ended::Fired | Ended::ChildFailed(_) => {
+                let message = format!("activity {} ended as something else", self.call.number());
+                self.stop(Blocked::BadInput { message })
             }
         }
     }
@@ -176,11 +194,12 @@ impl<A: Activity> Future for ActivityCall<A> {
     type Output = Result<A::Output, ActivityFailure>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let number = self.call.number;
+        let number = self.call.number();
         let ended = match self.request.take() {
             None => self.call.poll(cx),
             Some(Ok(asked)) => {
-                self.call.start(cx, asked.command(number, A::NAME), Command::CancelActivity(number))
+                let command = asked.command(self.call.how.kind, number, A::NAME);
+                self.call.start(cx.waker(), command)
             }
             Some(Err(failure)) => {
                 self.call.finish();
@@ -202,6 +221,9 @@ impl<A: Activity> FusedFuture for ActivityCall<A> {
 
 impl<A: Activity> std::fmt::Debug for ActivityCall<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ActivityCall").field("number", &self.call.number).field("activity", &A::NAME).finish()
+        f.debug_struct("ActivityCall")
+            .field("number", &self.call.number())
+            .field("activity", &A::NAME)
+            .finish()
     }
 }

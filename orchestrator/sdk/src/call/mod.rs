@@ -2,26 +2,34 @@
 //! it unfinished cancels it.
 
 mod activity;
+mod child;
 mod numbered;
 mod saga;
 mod signals;
 mod sleep;
+mod task;
+mod updates;
 mod within;
 
 pub use activity::ActivityCall;
+pub(crate) use child::Untyped;
+pub use child::{ChildCall, ChildHandle, ChildResult};
 pub use saga::Saga;
 pub use signals::{Recv, Signals};
 pub use sleep::Sleep;
+pub use task::Task;
+pub use updates::{RecvUpdate, Reply, Updates};
 pub use within::Within;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace_core::{ApplicationFailure, Blocked, Payload};
+use millrace_core::{ApplicationFailure, Blocked, Command, Payload, WorkflowId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::host::Journal;
+use crate::host::{Journal, Kind, ScopeId};
+use crate::{Signal, WorkflowError};
 pub(crate) use numbered::Numbered;
 
 /// Reads a recorded value; `what` says in whose place it stands. The path to the bad field is looked for only when
@@ -55,6 +63,33 @@ pub(crate) fn written<T: Serialize>(value: T, of: &str) -> Result<Payload, Appli
 }
 
 /// A timer that begins when it is first polled; its number is taken now.
-pub(crate) fn sleep(journal: &Arc<Journal>, shielded: bool, duration: Duration) -> Sleep {
-    Sleep::new(Numbered::new(journal, shielded), duration)
+pub(crate) fn sleep(journal: &Arc<Journal>, scope: ScopeId, duration: Duration) -> Sleep {
+    Sleep::new(Numbered::new(journal, Kind::Timer, scope), duration)
+}
+
+/// Tells another workflow something: recorded now, delivered once the turn is committed.
+pub(crate) fn tell<S: Signal>(
+    journal: &Journal,
+    scope: ScopeId,
+    workflow_id: WorkflowId,
+    signal: &S,
+) -> Result<(), WorkflowError> {
+    if let Some(canceled) = journal.canceled(scope) {
+        return Err(canceled.into());
+    }
+    let (sent_id, name, input) = (journal.number(), S::NAME.to_owned(), written(signal, S::NAME)?);
+    journal.say(sent_id, Command::SendSignal { sent_id, workflow_id, name, input });
+    Ok(())
+}
+
+/// What becomes of a call when its scope is canceled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnCancel {
+    /// It is asked to stop, and nobody waits for that.
+    #[default]
+    Try,
+    /// It is asked to stop, and how it ends is waited for: the call gives what it gives in the end.
+    Wait,
+    /// It goes on, and nobody hears of its end.
+    Abandon,
 }

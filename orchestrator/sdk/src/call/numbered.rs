@@ -2,17 +2,17 @@
 //! history, and a cancel command if the future is dropped before.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use millrace_core::Command;
 
-use crate::host::{Ended, Journal};
+use crate::OnCancel;
+use crate::host::{Call, Ended, Journal, Kind, ScopeId};
 
 /// A numbered call.
 pub(crate) struct Numbered {
     pub(crate) journal: Arc<Journal>,
-    pub(crate) number: u64,
-    pub(crate) shielded: bool,
+    pub(crate) how: Call,
     phase: Phase,
 }
 
@@ -24,8 +24,14 @@ enum Phase {
 }
 
 impl Numbered {
-    pub(crate) fn new(journal: &Arc<Journal>, shielded: bool) -> Self {
-        Self { number: journal.number(), journal: journal.clone(), shielded, phase: Phase::New }
+    pub(crate) fn new(journal: &Arc<Journal>, kind: Kind, scope: ScopeId) -> Self {
+        let number = journal.number();
+        let how = Call { number, kind, scope, on_cancel: OnCancel::default(), detached: false };
+        Self { journal: journal.clone(), how, phase: Phase::New }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.how.number
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -41,13 +47,13 @@ impl Numbered {
         self.phase == Phase::New
     }
 
-    /// The first poll: `start` is issued, and `cancel` if the call is given up before its end.
-    pub(crate) fn start(&mut self, cx: &Context<'_>, start: Command, cancel: Command) -> Poll<Ended> {
-        if let Some(canceled) = self.journal.canceled(self.shielded) {
+    /// The first poll: `start` is issued.
+    pub(crate) fn start(&mut self, waker: &Waker, start: Command) -> Poll<Ended> {
+        if let Some(canceled) = self.journal.canceled(self.how.scope) {
             self.phase = Phase::Done;
             return Poll::Ready(Ended::Canceled(canceled));
         }
-        self.journal.issue(self.number, start, cancel, self.shielded, cx.waker().clone());
+        self.journal.issue(self.how, start, waker.clone());
         self.phase = Phase::Issued;
         Poll::Pending
     }
@@ -57,7 +63,7 @@ impl Numbered {
         if self.phase != Phase::Issued {
             return Poll::Pending;
         }
-        match self.journal.ended(self.number, cx.waker()) {
+        match self.journal.ended(self.how.number, cx.waker()) {
             Some(ended) => {
                 self.phase = Phase::Done;
                 Poll::Ready(ended)
@@ -70,7 +76,7 @@ impl Numbered {
 impl Drop for Numbered {
     fn drop(&mut self) {
         if self.phase == Phase::Issued {
-            self.journal.abandon(self.number);
+            self.journal.abandon(self.how.number);
         }
     }
 }

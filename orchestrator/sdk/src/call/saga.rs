@@ -32,11 +32,10 @@ impl Saga {
         self,
         body: impl Future<Output = Result<T, WorkflowError>>,
     ) -> Result<T, WorkflowError> {
-        let failed = match body.await {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
+        let mut fault = match body.await {
+            Err(WorkflowError::Failed(fault)) => fault,
+            done => return done,
         };
-        let WorkflowError::Failed(mut fault) = failed;
         while let Some(undo) = self.last() {
             if let Err(failure) = undo.await {
                 add_cause(&mut fault, format!("and could not be undone: {failure}"));

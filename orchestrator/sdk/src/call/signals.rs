@@ -10,29 +10,29 @@ use futures::future::FusedFuture;
 use futures::stream::{FusedStream, Stream};
 
 use super::Within;
-use crate::host::{Journal, WaitFor};
+use crate::host::{Journal, ScopeId, WaitFor};
 use crate::{Canceled, Signal};
 
 /// The signals of one type, in the order in which they arrived, from the run's start: see
 /// [`WorkflowContext::signals`](crate::WorkflowContext::signals). As a stream it ends after a cancellation.
 pub struct Signals<S> {
     journal: Arc<Journal>,
-    shielded: bool,
+    scope: ScopeId,
     /// The wait of the stream.
     next: Option<Recv<S>>,
     ended: bool,
 }
 
 impl<S: Signal> Signals<S> {
-    pub(crate) fn new(journal: Arc<Journal>, shielded: bool) -> Self {
-        Self { journal, shielded, next: None, ended: false }
+    pub(crate) fn new(journal: Arc<Journal>, scope: ScopeId) -> Self {
+        Self { journal, scope, next: None, ended: false }
     }
 
     /// The next one.
     pub fn recv(&self) -> Recv<S> {
         Recv {
             journal: self.journal.clone(),
-            shielded: self.shielded,
+            scope: self.scope,
             wait: None,
             done: false,
             signal: PhantomData,
@@ -71,7 +71,7 @@ impl<S: Signal> FusedStream for Signals<S> {
 #[must_use = "a durable call does nothing until it is awaited"]
 pub struct Recv<S> {
     journal: Arc<Journal>,
-    shielded: bool,
+    scope: ScopeId,
     wait: Option<u64>,
     done: bool,
     signal: PhantomData<fn() -> S>,
@@ -80,7 +80,7 @@ pub struct Recv<S> {
 impl<S: Signal> Recv<S> {
     /// Waits no longer than this: `Ok(None)` when time is up.
     pub fn within(self, limit: Duration) -> Within<Self> {
-        let timer = super::sleep(&self.journal, self.shielded, limit);
+        let timer = super::sleep(&self.journal, self.scope, limit);
         Within::new(self, timer)
     }
 
@@ -106,7 +106,7 @@ impl<S: Signal> Future for Recv<S> {
         if self.done {
             return Poll::Pending;
         }
-        if let Some(canceled) = self.journal.canceled(self.shielded) {
+        if let Some(canceled) = self.journal.canceled(self.scope) {
             return self.end(Err(canceled));
         }
         match self.journal.take_signal(S::NAME) {
@@ -115,7 +115,7 @@ impl<S: Signal> Future for Recv<S> {
                 Err(reason) => self.journal.block(reason),
             },
             None => {
-                let wait = self.journal.wait(self.wait, WaitFor::Signal(S::NAME), self.shielded, cx.waker());
+                let wait = self.journal.wait(self.wait, WaitFor::Signal(S::NAME), self.scope, cx.waker());
                 self.wait = Some(wait);
             }
         }

@@ -28,16 +28,15 @@ impl Future for Sleep {
     type Output = Result<(), Canceled>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let number = self.call.number;
         let ended = if self.call.is_new() {
-            let start = Command::StartTimer(number, self.duration);
-            self.call.start(cx, start, Command::CancelTimer(number))
+            let start = Command::StartTimer(self.call.number(), self.duration);
+            self.call.start(cx.waker(), start)
         } else {
             self.call.poll(cx)
         };
         ended.map(|ended| match ended {
             Ended::Canceled(canceled) => Err(canceled),
-            Ended::Fired | Ended::Completed(_) | Ended::Failed(_) => Ok(()),
+            _ => Ok(()),
         })
     }
 }
@@ -50,6 +49,9 @@ impl FusedFuture for Sleep {
 
 impl std::fmt::Debug for Sleep {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sleep").field("number", &self.call.number).field("duration", &self.duration).finish()
+        f.debug_struct("Sleep")
+            .field("number", &self.call.number())
+            .field("duration", &self.duration)
+            .finish()
     }
 }

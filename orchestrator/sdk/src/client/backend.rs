@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use millrace_core::{
     BlockedMark, Event, Namespace, Payload, RequestId, RunId, Status, Timestamp, WorkflowId, WorkflowType,
 };
-use millrace_engine::{Listed, Outcome};
+use millrace_engine::{Listed, Outcome, follower_of};
 use millrace_format::message::InboxMessage;
-use millrace_format::{Head, PendingActivity};
+use millrace_format::{Head, PendingActivity, PendingChild};
 use serde::{Deserialize, Serialize};
 
 use super::RunError;
@@ -35,13 +35,33 @@ pub trait Backend: Send + Sync {
     /// All events of a run.
     async fn history(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Vec<Event>, RunError>;
 
-    /// How a run ended, or that it is blocked; waits for that up to `wait`, then answers `None`.
+    /// How a workflow ended, or that it is blocked; waits for that up to `wait`, then answers `None`. A run that continues
+    /// as new is followed, here and below.
     async fn outcome(
         &self,
         id: &WorkflowId,
         run: Option<RunId>,
         wait: Duration,
     ) -> Result<Option<Outcome>, RunError>;
+
+    /// The answer to an update that was sent, by its request; waits for it up to `wait`, then answers `None`. One that was
+    /// refused is [`RunError::Rejected`].
+    async fn answer(
+        &self,
+        id: &WorkflowId,
+        run: Option<RunId>,
+        update: &RequestId,
+        wait: Duration,
+    ) -> Result<Option<Payload>, RunError>;
+
+    /// Asks a run's code something that changes nothing. Whoever has the code answers, from the history.
+    async fn query(
+        &self,
+        id: &WorkflowId,
+        run: Option<RunId>,
+        name: &str,
+        input: &Payload,
+    ) -> Result<Payload, RunError>;
 
     /// The runs that pass the filter, newest first.
     async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, RunError>;
@@ -64,6 +84,12 @@ pub struct Description {
     pub workflow_id: WorkflowId,
     /// Which run.
     pub run_id: RunId,
+    /// The first of the runs that continue one another, if this is a later one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_run_id: Option<RunId>,
+    /// The run that continues this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continued_as: Option<RunId>,
     /// The workflow's type.
     pub workflow: WorkflowType,
     /// Where the run stands.
@@ -83,6 +109,9 @@ pub struct Description {
     /// Its activities without an end.
     #[serde(default)]
     pub activities: Vec<PendingActivity>,
+    /// Its child workflows without an end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<PendingChild>,
     /// Set while its code cannot go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<BlockedMark>,
@@ -90,12 +119,15 @@ pub struct Description {
 
 impl From<Head> for Description {
     fn from(head: Head) -> Self {
+        let continued_as = follower_of(&head);
         let header = head.header;
         let closed = head.events.last().filter(|_| !header.status.is_open());
         Self {
             closed_at: closed.map(|event| event.t),
             workflow_id: header.workflow_id,
             run_id: header.run_id,
+            first_run_id: header.first_run_id,
+            continued_as,
             workflow: header.workflow,
             status: header.status,
             started_at: header.started_at,
@@ -103,6 +135,7 @@ impl From<Head> for Description {
             build: header.build,
             state: header.published,
             activities: header.activities,
+            children: header.children,
             blocked: header.blocked,
         }
     }
@@ -131,13 +164,15 @@ impl Default for Filter {
 }
 
 /// The parts of an inbox message that all kinds have, and that a client may leave to the backend.
-#[cfg(any(feature = "embedded", feature = "aws"))]
-pub(super) fn address(message: &mut InboxMessage) -> (&mut Option<Namespace>, &mut Option<RequestId>) {
+#[cfg(any(feature = "embedded", feature = "aws", feature = "test"))]
+pub(crate) fn address(message: &mut InboxMessage) -> (&mut Option<Namespace>, &mut Option<RequestId>) {
     match message {
         InboxMessage::Start(m) => (&mut m.namespace, &mut m.request_id),
-        InboxMessage::Signal(m) => (&mut m.namespace, &mut m.request_id),
+        InboxMessage::Signal(m) | InboxMessage::Update(m) => (&mut m.namespace, &mut m.request_id),
         InboxMessage::Cancel(m) | InboxMessage::Terminate(m) => (&mut m.namespace, &mut m.request_id),
         InboxMessage::Resume(m) => (&mut m.namespace, &mut m.request_id),
+        InboxMessage::Complete(m) => (&mut m.namespace, &mut m.request_id),
+        InboxMessage::Fail(m) => (&mut m.namespace, &mut m.request_id),
     }
 }
 
@@ -146,8 +181,10 @@ pub(super) fn address(message: &mut InboxMessage) -> (&mut Option<Namespace>, &m
 pub(super) fn workflow_id(message: &InboxMessage) -> &WorkflowId {
     match message {
         InboxMessage::Start(m) => &m.id,
-        InboxMessage::Signal(m) => &m.id,
+        InboxMessage::Signal(m) | InboxMessage::Update(m) => &m.id,
         InboxMessage::Cancel(m) | InboxMessage::Terminate(m) => &m.id,
         InboxMessage::Resume(m) => &m.id,
+        InboxMessage::Complete(m) => &m.token.workflow_id,
+        InboxMessage::Fail(m) => &m.token.workflow_id,
     }
 }

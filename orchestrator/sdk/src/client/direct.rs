@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::{Either, select};
-use millrace_core::{Blocked, Event, IdConflict, RequestId, Run, RunId, Status, WorkflowId};
+use millrace_core::{
+    Blocked, Event, IdConflict, Payload, RequestId, Run, RunId, Status, WorkflowCode, WorkflowId,
+};
 use millrace_engine::ports::{Clock, Ports, QueueError, Queues};
-use millrace_engine::{Client as Engine, ClientError, ListFilter, Listed, Notices, Outcome};
+use millrace_engine::{Client as Engine, ClientError, ListFilter, Listed, Notices, Outcome, is_meant};
 use millrace_format::Keys;
-use millrace_format::message::{self, InboxMessage};
+use millrace_format::message::{self, InboxMessage, StartMessage};
 use tokio::runtime::Handle;
 
 use super::backend::{Backend, Description, Filter, Sent, address, workflow_id};
@@ -32,6 +34,7 @@ pub(crate) struct Direct {
     keys: Keys,
     runtime: Handle,
     at_work: AtWork,
+    code: Option<Arc<dyn WorkflowCode>>,
 }
 
 /// Where an engine works on what is sent.
@@ -53,7 +56,13 @@ impl Direct {
         let (clock, queues) = (ports.clock.clone(), ports.queues.clone());
         let notices = if let AtWork::Here(notices) = &at_work { Some(notices.clone()) } else { None };
         let engine = Engine::new(ports, keys.clone(), notices);
-        Self { engine, clock, queues, keys, runtime, at_work }
+        Self { engine, clock, queues, keys, runtime, at_work, code: None }
+    }
+
+    /// With the code that answers queries.
+    #[must_use]
+    pub(crate) fn with_code(self, code: Option<Arc<dyn WorkflowCode>>) -> Self {
+        Self { code, ..self }
     }
 
     async fn on_runtime<T: Send + 'static>(
@@ -120,18 +129,14 @@ impl Direct {
         request_id: &RequestId,
     ) -> Result<Option<Sent>, RunError> {
         match request {
-            InboxMessage::Start(start)
-                if start.id_conflict == IdConflict::UseExisting && start.signal.is_none() =>
-            {
-                match self.engine.head(&start.id, None).await {
-                    Ok(head) if head.header.status.is_open() => {
-                        let run_id = Some(head.header.run_id);
-                        Ok(Some(Sent { request_id: request_id.clone(), run_id }))
-                    }
-                    Ok(_) | Err(ClientError::NotFound(_)) => Ok(None),
-                    Err(error) => Err(error.into()),
+            InboxMessage::Start(start) if only_uses(start) => match self.engine.head(&start.id, None).await {
+                Ok(head) if head.header.status.is_open() => {
+                    let run_id = Some(head.header.run_id);
+                    Ok(Some(Sent { request_id: request_id.clone(), run_id }))
                 }
-            }
+                Ok(_) | Err(ClientError::NotFound(_)) => Ok(None),
+                Err(error) => Err(error.into()),
+            },
             InboxMessage::Cancel(stop) | InboxMessage::Terminate(stop) => {
                 self.engine.head(&stop.id, stop.run_id).await?;
                 Ok(None)
@@ -140,12 +145,20 @@ impl Direct {
                 self.engine.head(&resume.id, resume.run_id).await?;
                 Ok(None)
             }
+            // Somebody waits for the answer: better none than one to a request that nobody remembers.
+            InboxMessage::Update(update) => {
+                self.engine.head(&update.id, update.run_id).await?;
+                Ok(None)
+            }
             InboxMessage::Start(start)
                 if start.id_conflict == IdConflict::Fail && matches!(self.at_work, AtWork::Elsewhere) =>
             {
                 self.started_already(&start.id, request_id).await
             }
-            InboxMessage::Start(_) | InboxMessage::Signal(_) => Ok(None),
+            InboxMessage::Start(_)
+            | InboxMessage::Signal(_)
+            | InboxMessage::Complete(_)
+            | InboxMessage::Fail(_) => Ok(None),
         }
     }
 
@@ -210,6 +223,9 @@ impl Direct {
         match self.engine.history(workflow_id(request), None).await {
             Ok((head, events)) => {
                 let run = head.header.restore(&events);
+                if let Some(reason) = run.rejection(request_id) {
+                    return Err(RunError::Rejected(reason.to_owned()));
+                }
                 run.absorbed_request(request_id).map_or_else(|| superfluous(request, &run), |id| Ok(Some(id)))
             }
             Err(ClientError::NotFound(_)) => Ok(None),
@@ -246,26 +262,56 @@ impl Direct {
             at_rest.await;
         }
     }
+
+    async fn wait_for_answer(
+        self,
+        (id, run): (WorkflowId, Option<RunId>),
+        update: RequestId,
+        wait: Duration,
+    ) -> Result<Option<Payload>, RunError> {
+        let late = self.clock.sleep_until(self.clock.now().plus(wait));
+        let answer = Box::pin(self.engine.answer(&id, run, &update));
+        match select(answer, late).await {
+            Either::Left((answer, _)) => Ok(Some(answer?)),
+            Either::Right(_) => Ok(None),
+        }
+    }
+
+    async fn ask(
+        self,
+        (id, run): (WorkflowId, Option<RunId>),
+        (name, input): (String, Payload),
+    ) -> Result<Payload, RunError> {
+        let Some(code) = &self.code else {
+            let text = "a query is answered by the workflow's code, and this program has none: ask with the \
+                        program that registers the workflow";
+            return Err(RunError::Rejected(text.into()));
+        };
+        Ok(self.engine.query(&id, run, (&name, &input), code.as_ref()).await?)
+    }
+}
+
+/// Whether a start has nothing to say to a run that is open.
+fn only_uses(start: &StartMessage) -> bool {
+    start.id_conflict == IdConflict::UseExisting && start.signal.is_none() && start.update.is_none()
 }
 
 /// A request that the engine drops because it changes nothing leaves no trace in the log; the run tells.
 fn superfluous(request: &InboxMessage, run: &Run) -> Result<Option<RunId>, RunError> {
     let (id, run_id) = (&run.info.workflow_id, run.info.run_id);
     match request {
-        InboxMessage::Start(start) => {
-            let uses = start.id_conflict == IdConflict::UseExisting && start.signal.is_none();
-            Ok(Some(run_id).filter(|_| uses && run.status.is_open()))
-        }
-        InboxMessage::Signal(_) => Ok(None),
-        InboxMessage::Cancel(stop) | InboxMessage::Terminate(stop)
-            if stop.run_id.is_none_or(|r| r == run_id) =>
-        {
+        InboxMessage::Start(start) => Ok(Some(run_id).filter(|_| only_uses(start) && run.status.is_open())),
+        InboxMessage::Signal(_)
+        | InboxMessage::Update(_)
+        | InboxMessage::Complete(_)
+        | InboxMessage::Fail(_) => Ok(None),
+        InboxMessage::Cancel(stop) | InboxMessage::Terminate(stop) if is_meant(run, stop.run_id) => {
             if run.status == Status::Running {
                 return Ok(None);
             }
             Err(RunError::Rejected(format!("run {run_id} of `{id}` is {} already", run.status)))
         }
-        InboxMessage::Resume(resume) if resume.run_id.is_none_or(|r| r == run_id) => {
+        InboxMessage::Resume(resume) if is_meant(run, resume.run_id) => {
             if run.blocked.is_some() {
                 return Ok(None);
             }
@@ -318,6 +364,27 @@ impl Backend for Direct {
         self.on_runtime(self.clone().wait_for_outcome(id.clone(), run, wait)).await
     }
 
+    async fn answer(
+        &self,
+        id: &WorkflowId,
+        run: Option<RunId>,
+        update: &RequestId,
+        wait: Duration,
+    ) -> Result<Option<Payload>, RunError> {
+        let wait = if self.is_live() { wait } else { Duration::ZERO };
+        self.on_runtime(self.clone().wait_for_answer((id.clone(), run), update.clone(), wait)).await
+    }
+
+    async fn query(
+        &self,
+        id: &WorkflowId,
+        run: Option<RunId>,
+        name: &str,
+        input: &Payload,
+    ) -> Result<Payload, RunError> {
+        self.on_runtime(self.clone().ask((id.clone(), run), (name.to_owned(), input.clone()))).await
+    }
+
     async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, RunError> {
         let (engine, filter) = (self.engine.clone(), filter.clone());
         let filter = ListFilter {
@@ -335,6 +402,7 @@ impl From<ClientError> for RunError {
         match error {
             ClientError::NotFound(_) => Self::NotFound(error.to_string()),
             ClientError::Rejected(reason) => Self::Rejected(reason),
+            ClientError::Blocked(reason) => Self::Blocked(reason),
             ClientError::Queue(QueueError::Invalid { reason, .. }) => Self::Rejected(reason),
             other => Self::Unavailable(other.to_string()),
         }

@@ -12,11 +12,14 @@ mod handle;
 #[cfg(feature = "embedded")]
 mod remote;
 mod start;
+mod update;
 #[cfg(feature = "embedded")]
 mod wire;
 
 use std::sync::Arc;
 
+#[cfg(feature = "test")]
+pub(crate) use backend::address;
 pub use backend::{Backend, Description, Filter, Sent};
 #[cfg(feature = "embedded")]
 pub(crate) use direct::AtWork;
@@ -24,14 +27,21 @@ pub(crate) use direct::AtWork;
 pub(crate) use direct::Direct;
 pub use error::RunError;
 pub use handle::Handle;
-use millrace_core::WorkflowId;
-pub use millrace_core::{BlockedMark, Event, EventKind, IdConflict, IdReuse, Status};
+use millrace_core::{ApplicationFailure, CompletionToken, WorkflowId};
+pub use millrace_core::{BlockedMark, Event, EventKind, IdConflict, IdReuse, Payload, Status};
 pub use millrace_engine::{Listed, Outcome};
+use millrace_format::message::{CompleteMessage, FailMessage, Ignored, InboxMessage};
 #[cfg(feature = "embedded")]
 pub(crate) use remote::Remote;
+use serde::Serialize;
 pub use start::Start;
 #[cfg(feature = "embedded")]
-pub(crate) use wire::{EngineInfo, ErrorBody, ErrorKind, OutcomeBody};
+pub(crate) use update::must_be_live;
+pub use update::{StartUpdate, UpdateCall};
+#[cfg(feature = "embedded")]
+pub(crate) use wire::{
+    AnswerBody, EngineInfo, ErrorBody, ErrorKind, OutcomeBody, QueryBody, ResultBody, UpdateBody,
+};
 
 use crate::{Workflow, WorkflowRef};
 
@@ -58,16 +68,35 @@ impl Client {
 
     /// A client of a deployment on AWS: it sends to the inbox and reads the bucket, so it needs the permissions of the
     /// template's `StarterPolicy` and `ReaderPolicy`, and no engine in its process. Call it within a tokio runtime.
-    /// [`Settings::from_env`](crate::lambda::Settings::from_env) reads which deployment.
+    /// [`Settings::from_env`](crate::lambda::Settings::from_env) reads which deployment. Queries need the workflow's code:
+    /// see [`of_deployment_with`](Self::of_deployment_with).
     #[cfg(feature = "aws")]
     pub async fn of_deployment(
         settings: crate::lambda::Settings,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Self::of_deployment_and(settings, None).await
+    }
+
+    /// The same, with the app whose workflows answer queries, in this process.
+    #[cfg(feature = "aws")]
+    pub async fn of_deployment_with(
+        settings: crate::lambda::Settings,
+        app: &crate::App,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Self::of_deployment_and(settings, Some(app.workflow_code())).await
+    }
+
+    #[cfg(feature = "aws")]
+    pub(crate) async fn of_deployment_and(
+        settings: crate::lambda::Settings,
+        code: Option<Arc<dyn millrace_core::WorkflowCode>>,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let deployment = crate::deployment::Deployment::of(settings).await?;
         deployment.aws.check(&[millrace_engine::ports::QueueName::inbox()]).await?;
         let (ports, keys) = (deployment.ports.clone(), deployment.keys());
         let runtime = tokio::runtime::Handle::current();
-        Ok(Self::new(Arc::new(Direct::new(ports, keys, direct::AtWork::Elsewhere, runtime))))
+        let direct = Direct::new(ports, keys, direct::AtWork::Elsewhere, runtime).with_code(code);
+        Ok(Self::new(Arc::new(direct)))
     }
 
     /// What is behind this client, for requests whose types are known only at run time.
@@ -95,10 +124,30 @@ impl Client {
         Ok(Handle::new(self.backend.clone(), id, None))
     }
 
+    /// Gives the result of an activity that [completes later](crate::ActivityError::CompletesLater). The token counts once;
+    /// one of an activity that has ended by now, or of an attempt that another has followed, changes nothing.
+    pub async fn complete<T: Serialize>(&self, token: &str, result: T) -> Result<Sent, RunError> {
+        let result = start::payload("result", &result)?;
+        let (token, kind) = (completion_token(token)?, Ignored);
+        let message = CompleteMessage { kind, v: None, namespace: None, request_id: None, token, result };
+        self.backend.enqueue(InboxMessage::Complete(message)).await
+    }
+
+    /// Says that such an activity's attempt has failed; the retry policy says what follows.
+    pub async fn fail(&self, token: &str, failure: ApplicationFailure) -> Result<Sent, RunError> {
+        let (token, kind) = (completion_token(token)?, Ignored);
+        let message = FailMessage { kind, v: None, namespace: None, request_id: None, token, failure };
+        self.backend.enqueue(InboxMessage::Fail(message)).await
+    }
+
     /// The runs that pass the filter, newest first.
     pub async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, RunError> {
         self.backend.list(filter).await
     }
+}
+
+fn completion_token(token: &str) -> Result<CompletionToken, RunError> {
+    token.parse().map_err(|bad| RunError::Rejected(format!("token: {bad}")))
 }
 
 impl std::fmt::Debug for Client {

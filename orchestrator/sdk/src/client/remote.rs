@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use millrace_core::{Event, RunId, WorkflowId};
+use millrace_core::{Event, Payload, RequestId, RunId, WorkflowId};
 use millrace_engine::{Listed, Outcome};
 use millrace_format::history::decode_event;
 use millrace_format::message::{self, InboxMessage};
@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use super::backend::{Backend, Description, Filter, Sent};
 use super::error::RunError;
-use super::wire::{EngineInfo, ErrorBody, OutcomeBody};
+use super::wire::{AnswerBody, EngineInfo, ErrorBody, OutcomeBody, QueryBody, ResultBody};
 
 /// A client of the HTTP API. Its calls need a tokio runtime.
 #[derive(Clone)]
@@ -141,6 +141,31 @@ impl Backend for Remote {
         let timeout = ("timeout_s", Some(wait.as_secs_f64().to_string()));
         let body: OutcomeBody = self.get(&path(id, "/result", &[timeout, run_id(run)])).await?;
         Ok(body.into())
+    }
+
+    async fn answer(
+        &self,
+        id: &WorkflowId,
+        run: Option<RunId>,
+        update: &RequestId,
+        wait: Duration,
+    ) -> Result<Option<Payload>, RunError> {
+        let timeout = ("timeout_s", Some(wait.as_secs_f64().to_string()));
+        let body: AnswerBody =
+            self.get(&path(id, &format!("/update/{update}"), &[timeout, run_id(run)])).await?;
+        Ok(body.answer())
+    }
+
+    async fn query(
+        &self,
+        id: &WorkflowId,
+        run: Option<RunId>,
+        name: &str,
+        input: &Payload,
+    ) -> Result<Payload, RunError> {
+        let asked = message::write(&QueryBody { name: name.to_owned(), input: input.clone() });
+        let body = self.call(Method::POST, &path(id, "/query", &[run_id(run)]), asked).await?;
+        Ok(self.read::<ResultBody>(&body)?.result)
     }
 
     async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, RunError> {

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use millrace_core::{IdConflict, IdReuse, Payload, RequestId, StartSignal, WorkflowId, WorkflowType};
+use millrace_core::{IdConflict, IdReuse, Payload, RequestId, RunId, WithStart, WorkflowId, WorkflowType};
 use millrace_format::message::{Ignored, InboxMessage, StartMessage};
 use serde::Serialize;
 
-use super::{Backend, Handle, RunError};
+use super::update::StartUpdate;
+use super::{Backend, Handle, RunError, Sent};
 use crate::workflow::AcceptedBy;
-use crate::{Signal, Workflow};
+use crate::{Signal, Update, Workflow};
 
 /// A start that is sent when it is awaited. Gives a [`Handle`] once the start is durable and, where an engine is at
 /// work, the run's log has begun.
@@ -34,9 +35,28 @@ impl<W: Workflow> Start<W> {
     /// Delivers a signal together with the start: signal-with-start.
     pub fn signal<S: Signal + AcceptedBy<W>>(self, signal: S) -> Self {
         self.with(|message| {
-            message.signal = Some(StartSignal { name: S::NAME.into(), input: payload(S::NAME, &signal)? });
+            message.signal = Some(WithStart { name: S::NAME.into(), input: payload(S::NAME, &signal)? });
             Ok(())
         })
+    }
+
+    /// Delivers an update together with the start, and waits for its answer too: update-with-start. It goes by the start's
+    /// request id. If a run of the id is open, [`IdConflict::UseExisting`] gives it the update.
+    ///
+    /// ```no_run
+    /// # use millrace::prelude::*;
+    /// # #[derive(Update, serde::Serialize, serde::Deserialize)] #[update(output = u32)] struct Add { sku: String }
+    /// # #[workflow(accepts(Add))] async fn cart(ctx: WorkflowContext) -> Result<(), WorkflowError> { Ok(()) }
+    /// # async fn example(client: millrace::Client) -> Result<(), millrace::RunError> {
+    /// let start = client.start(cart, "c-1", ()).id_conflict(millrace::IdConflict::UseExisting);
+    /// let (run, lines) = start.update(Add { sku: "tea".into() }).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn update<U: Update + AcceptedBy<W>>(self, update: U) -> StartUpdate<W, U> {
+        StartUpdate::new(self.with(|message| {
+            message.update = Some(WithStart { name: U::NAME.into(), input: payload(U::NAME, &update)? });
+            Ok(())
+        }))
     }
 
     /// Whether the id of a closed run may be used again; the default is that it may.
@@ -55,7 +75,43 @@ impl<W: Workflow> Start<W> {
         })
     }
 
-    /// How long the run may take.
+    /// How long the workflow may take, the runs that it continues as included.
+    pub fn execution_timeout(self, limit: Duration) -> Self {
+        self.with(|message| {
+            message.execution_timeout_s = Some(limit.as_secs_f64());
+            Ok(())
+        })
+    }
+
+    /// How long the code waits before it begins; the run is open meanwhile. Under a millisecond is no delay.
+    pub fn delay(self, delay: Duration) -> Self {
+        self.with(|message| {
+            message.start_delay_s = Some(delay.as_secs_f64()).filter(|_| delay >= Duration::from_millis(1));
+            Ok(())
+        })
+    }
+
+    /// Notes for people, kept in the history.
+    pub fn memo<T: Serialize>(self, memo: T) -> Self {
+        self.with(|message| {
+            message.memo = Some(payload("memo", &memo)?);
+            Ok(())
+        })
+    }
+
+    /// Values to find the run by.
+    pub fn attributes<K: Into<String>, V: Into<serde_json::Value>>(
+        self,
+        attributes: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        self.with(|message| {
+            let all = attributes.into_iter().map(|(name, value)| (name.into(), value.into()));
+            message.attributes = Some(payload("attributes", &all.collect::<serde_json::Map<_, _>>())?);
+            Ok(())
+        })
+    }
+
+    /// How long each run may take.
     pub fn run_timeout(self, limit: Duration) -> Self {
         self.with(|message| {
             message.run_timeout_s = Some(limit.as_secs_f64());
@@ -66,8 +122,7 @@ impl<W: Workflow> Start<W> {
     /// Makes the start count once, however often it is sent; by default it is sent once, under an id of its own.
     pub fn request_id(self, id: impl AsRef<str>) -> Self {
         self.with(|message| {
-            let id = RequestId::new(id).map_err(|bad| RunError::Rejected(format!("request_id: {bad}")))?;
-            message.request_id = Some(id);
+            message.request_id = Some(request_id(id)?);
             Ok(())
         })
     }
@@ -84,21 +139,40 @@ impl<W: Workflow> Start<W> {
         self
     }
 
-    async fn send(self) -> Result<Handle<W>, RunError> {
-        let message = self.message?;
-        let id = message.id.clone();
-        if self.or_existing
-            && let Some(run_id) = existing(self.backend.as_ref(), &id).await?
+    pub(super) fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    async fn begin(self) -> Result<Handle<W>, RunError> {
+        let or_existing = self.or_existing;
+        let (backend, id) =
+            (self.backend.clone(), self.message.as_ref().ok().map(|message| message.id.clone()));
+        if or_existing
+            && let Some(id) = &id
+            && let Some(run_id) = existing(backend.as_ref(), id, None).await?
         {
-            return Ok(Handle::new(self.backend, id, Some(run_id)));
+            return Ok(Handle::new(backend, id.clone(), Some(run_id)));
         }
-        let run_id = match self.backend.send(InboxMessage::Start(message)).await {
-            Ok(sent) => sent.run_id,
+        match (self.send().await, id) {
+            (Ok((run, _)), _) => Ok(run),
             // Somebody else was faster.
-            Err(RunError::Rejected(_)) if self.or_existing => existing(self.backend.as_ref(), &id).await?,
-            Err(error) => return Err(error),
+            (Err(RunError::Rejected(_)), Some(id)) if or_existing => {
+                let run_id = existing(backend.as_ref(), &id, None).await?;
+                Ok(Handle::new(backend, id, run_id))
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    pub(super) async fn send(self) -> Result<(Handle<W>, Sent), RunError> {
+        let message = self.message?;
+        let (id, uses) = (message.id.clone(), message.id_conflict == IdConflict::UseExisting);
+        let sent = self.backend.send(InboxMessage::Start(message)).await?;
+        let run_id = match sent.run_id {
+            Some(run_id) if uses => existing(self.backend.as_ref(), &id, Some(run_id)).await?,
+            run_id => run_id,
         };
-        Ok(Handle::new(self.backend, id, run_id))
+        Ok((Handle::new(self.backend, id, run_id), sent))
     }
 }
 
@@ -107,13 +181,18 @@ impl<W: Workflow> IntoFuture for Start<W> {
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        self.send().boxed()
+        self.begin().boxed()
     }
 }
 
-async fn existing(backend: &dyn Backend, id: &WorkflowId) -> Result<Option<millrace_core::RunId>, RunError> {
-    match backend.describe(id, None).await {
-        Ok(description) => Ok(Some(description.run_id)),
+/// A run that is there; the first of those that continue one another, which means them all.
+async fn existing(
+    backend: &dyn Backend,
+    id: &WorkflowId,
+    run: Option<RunId>,
+) -> Result<Option<RunId>, RunError> {
+    match backend.describe(id, run).await {
+        Ok(description) => Ok(Some(description.first_run_id.unwrap_or(description.run_id))),
         Err(RunError::NotFound(_)) => Ok(None),
         Err(error) => Err(error),
     }
@@ -136,8 +215,14 @@ fn message<I: Serialize>(workflow: &str, id: &str, input: &I) -> Result<StartMes
         run_timeout_s: None,
         memo: None,
         attributes: None,
+        start_delay_s: None,
         signal: None,
+        update: None,
     })
+}
+
+pub(super) fn request_id(id: impl AsRef<str>) -> Result<RequestId, RunError> {
+    RequestId::new(id).map_err(|bad| RunError::Rejected(format!("request_id: {bad}")))
 }
 
 pub(super) fn payload<T: Serialize>(what: &str, value: &T) -> Result<Payload, RunError> {

@@ -1,6 +1,6 @@
 //! The JSON bodies that the HTTP API and its client share.
 
-use millrace_core::{BlockedMark, Payload, WorkflowFailure};
+use millrace_core::{Blocked, BlockedMark, Payload, RequestId, RunId, WorkflowFailure};
 use millrace_engine::Outcome;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,9 @@ pub(crate) struct ErrorBody {
 pub(crate) struct ErrorText {
     pub(crate) kind: ErrorKind,
     pub(crate) message: String,
+    /// Why the run's code cannot go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) blocked: Option<Blocked>,
 }
 
 /// What kind of error; each has one HTTP status.
@@ -27,13 +30,14 @@ pub(crate) enum ErrorKind {
     Forbidden,
     NotFound,
     Rejected,
+    Blocked,
     TooLarge,
     Unavailable,
 }
 
 impl ErrorBody {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { error: ErrorText { kind, message: message.into() } }
+        Self { error: ErrorText { kind, message: message.into(), blocked: None } }
     }
 }
 
@@ -42,16 +46,22 @@ impl From<RunError> for ErrorBody {
         let kind = match &error {
             RunError::NotFound(_) => ErrorKind::NotFound,
             RunError::Rejected(_) => ErrorKind::Rejected,
+            RunError::Blocked(_) => ErrorKind::Blocked,
             _ => ErrorKind::Unavailable,
         };
-        Self::new(kind, error.to_string())
+        let mut body = Self::new(kind, error.to_string());
+        if let RunError::Blocked(reason) = error {
+            body.error.blocked = Some(reason);
+        }
+        body
     }
 }
 
 impl From<ErrorBody> for RunError {
     fn from(body: ErrorBody) -> Self {
-        let ErrorText { kind, message } = body.error;
+        let ErrorText { kind, message, blocked } = body.error;
         match kind {
+            ErrorKind::Blocked => blocked.map_or(Self::Unavailable(message), Self::Blocked),
             ErrorKind::NotFound => Self::NotFound(message),
             ErrorKind::Rejected | ErrorKind::Invalid | ErrorKind::TooLarge => Self::Rejected(message),
             ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::Unavailable => {
@@ -122,5 +132,58 @@ impl From<OutcomeBody> for Option<Outcome> {
             OutcomeName::Failed => body.failure.map(Outcome::Failed),
             OutcomeName::Blocked => body.blocked.map(|mark| Outcome::Blocked(Box::new(mark))),
         }
+    }
+}
+
+/// What is asked: the body of `POST /v1/workflows/{id}/query`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct QueryBody {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) input: Payload,
+}
+
+/// What is answered to a query.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ResultBody {
+    #[serde(default)]
+    pub(crate) result: Payload,
+}
+
+/// What is asked for: the body of `POST /v1/workflows/{id}/update`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateBody {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) input: Payload,
+    #[serde(default)]
+    pub(crate) request_id: Option<RequestId>,
+}
+
+/// The answer to an update, or `{"outcome":"none"}` if there is none yet.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AnswerBody {
+    request_id: RequestId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run_id: Option<RunId>,
+    outcome: OutcomeName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    result: Option<Payload>,
+}
+
+impl AnswerBody {
+    pub(crate) fn new(request_id: RequestId, run_id: Option<RunId>, answer: Option<Payload>) -> Self {
+        let outcome = if answer.is_some() { OutcomeName::Completed } else { OutcomeName::None };
+        Self { request_id, run_id, outcome, result: answer }
+    }
+
+    pub(crate) fn is_answered(&self) -> bool {
+        self.outcome == OutcomeName::Completed
+    }
+
+    pub(crate) fn answer(self) -> Option<Payload> {
+        self.is_answered().then(|| self.result.unwrap_or_default())
     }
 }

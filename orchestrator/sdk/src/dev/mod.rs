@@ -17,7 +17,7 @@ use std::time::Duration;
 pub(crate) use api_file::ApiFile;
 use futures::FutureExt;
 use futures::channel::oneshot;
-use millrace_core::Namespace;
+use millrace_core::{Namespace, WorkflowCode};
 use millrace_engine::ports::{Ports, Queues};
 use millrace_engine::{Orchestrator, OrchestratorConfig, Stop};
 use millrace_format::Keys;
@@ -121,9 +121,9 @@ impl Dev {
         let stop: Stop = receiver.map(|_| ()).boxed().shared();
         let orchestrator = Arc::new(orchestrator(app, &options, &ports));
         let keys = Keys::new(options.namespace.clone());
-        let direct =
-            Direct::new(ports.clone(), keys.clone(), AtWork::Here(orchestrator.notices()), runtimes.engine());
-        let client = Client::new(Arc::new(direct));
+        let at_work = AtWork::Here(orchestrator.notices());
+        let direct = Direct::new(ports.clone(), keys, at_work, runtimes.engine());
+        let client = Client::new(Arc::new(direct.with_code(Some(app.workflow_code()))));
         let mut dev = Self {
             client,
             queues: ports.queues.clone(),
@@ -199,7 +199,7 @@ fn orchestrator(app: &App, options: &Options, ports: &Ports) -> Orchestrator {
         build: options.build.clone(),
         ..OrchestratorConfig::default()
     };
-    Orchestrator::new(ports.clone(), app.workflow_code(), config)
+    Orchestrator::new(ports.clone(), app.workflow_code(), config).with_local_activities(app.activity_code())
 }
 
 fn ports(data: Option<&Path>, runtimes: &Runtimes) -> Result<Ports, DevError> {
@@ -220,7 +220,7 @@ fn ports(data: Option<&Path>, runtimes: &Runtimes) -> Result<Ports, DevError> {
 /// A client of a folder that no engine has open: reads what is there, and leaves requests in the inbox. It keeps the
 /// folder to itself until it is dropped.
 pub struct Folder {
-    client: Client,
+    direct: Direct,
     _runtimes: Runtimes,
 }
 
@@ -230,11 +230,20 @@ impl Folder {
         let runtimes = Runtimes::new(0)?;
         let ports = ports(Some(data), &runtimes)?;
         let direct = Direct::new(ports, Keys::new(namespace), AtWork::Nowhere, runtimes.engine());
-        Ok(Self { client: Client::new(Arc::new(direct)), _runtimes: runtimes })
+        Ok(Self { direct, _runtimes: runtimes })
     }
 
     /// A client of it.
     pub fn client(&self) -> Client {
-        self.client.clone()
+        self.client_with_code(None)
+    }
+
+    /// A client of it that answers queries, with the app's workflows.
+    pub fn client_with(&self, app: &App) -> Client {
+        self.client_with_code(Some(app.workflow_code()))
+    }
+
+    pub(crate) fn client_with_code(&self, code: Option<Arc<dyn WorkflowCode>>) -> Client {
+        Client::new(Arc::new(self.direct.clone().with_code(code)))
     }
 }

@@ -3,18 +3,57 @@
 use std::collections::BTreeMap;
 use std::task::Waker;
 
-use millrace_core::{ActivityFailure, Command, Payload};
+use millrace_core::{ActivityFailure, Command, Payload, WorkflowFailure};
 
-use crate::Canceled;
+use super::scopes::ScopeId;
+use crate::{Canceled, OnCancel};
 
 /// How a numbered call ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
     Completed(Payload),
     Failed(Box<ActivityFailure>),
+    ChildFailed(Box<WorkflowFailure>),
     Fired,
     Canceled(Canceled),
 }
+
+/// What is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Activity,
+    LocalActivity,
+    Timer,
+    Child,
+}
+
+/// How a call behaves when it is given up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    pub(crate) number: u64,
+    pub(crate) kind: Kind,
+    pub(crate) scope: ScopeId,
+    /// What becomes of it when its scope is canceled.
+    pub(crate) on_cancel: OnCancel,
+    /// Whether it goes on when nobody holds its future any more.
+    pub(crate) detached: bool,
+}
+
+impl Call {
+    /// What says that it is given up. A local activity has ended before anybody could say so.
+    fn cancel(self, waits: bool, reason: &str) -> Option<(u64, Command)> {
+        let command = match self.kind {
+            Kind::Activity => Command::CancelActivity(self.number, waits),
+            Kind::LocalActivity => return None,
+            Kind::Timer => Command::CancelTimer(self.number),
+            Kind::Child => Command::CancelChild(self.number, reason.to_owned()),
+        };
+        Some((self.number, command))
+    }
+}
+
+/// Why a call is canceled whose future was dropped.
+pub(super) const DROPPED: &str = "the workflow no longer waits for it";
 
 /// Calls by number, and the commands of the current resumption.
 #[derive(Default)]
@@ -26,10 +65,11 @@ pub(super) struct Calls {
 
 /// A call that has been issued and whose future is alive.
 pub(super) struct Pending {
-    shielded: bool,
+    call: Call,
     /// In which resumption it was issued: until that ends, its command can still be taken back.
     issued_in: u64,
-    cancel: Command,
+    /// It was asked to stop, and is waited for.
+    asked: bool,
     state: State,
 }
 
@@ -45,17 +85,16 @@ impl Calls {
     }
 
     /// Issues a call's command; the call then waits for its end.
-    pub(super) fn issue(
-        &mut self,
-        number: u64,
-        start: Command,
-        cancel: Command,
-        shielded: bool,
-        waker: Waker,
-    ) {
-        let pending = Pending { shielded, issued_in: self.resumptions, cancel, state: State::Waiting(waker) };
-        self.commands.push((number, start));
-        self.pending.insert(number, pending);
+    pub(super) fn issue(&mut self, call: Call, start: Command, waker: Waker) {
+        let state = State::Waiting(waker);
+        let pending = Pending { call, issued_in: self.resumptions, asked: false, state };
+        self.commands.push((call.number, start));
+        self.pending.insert(call.number, pending);
+    }
+
+    /// Issues a command that has no end to wait for.
+    pub(super) fn say(&mut self, number: u64, command: Command) {
+        self.commands.push((number, command));
     }
 
     /// How the call ended, once.
@@ -86,15 +125,19 @@ impl Calls {
     /// The future was dropped: if the call has not ended, it is canceled, or taken back if it is not yet recorded.
     pub(super) fn abandon(&mut self, number: u64) -> Option<Pending> {
         let dropped = self.pending.remove(&number)?;
-        if let State::Waiting(_) = dropped.state {
-            let is_fresh = dropped.issued_in == self.resumptions;
-            let fresh = is_fresh.then(|| self.commands.iter().rposition(|(n, _)| *n == number)).flatten();
-            match fresh {
-                Some(i) => drop(self.commands.swap_remove(i)),
-                None => self.commands.push((number, dropped.cancel.clone())),
-            }
+        let (call, waits) = (dropped.call, matches!(dropped.state, State::Waiting(_)));
+        if waits && !call.detached && !self.take_back(&dropped) && call.on_cancel != OnCancel::Abandon {
+            self.commands.extend(call.cancel(false, DROPPED));
         }
         Some(dropped)
+    }
+
+    /// Takes back the command of a call that was issued in this resumption.
+    fn take_back(&mut self, pending: &Pending) -> bool {
+        let is_fresh = pending.issued_in == self.resumptions;
+        let number = pending.call.number;
+        let fresh = is_fresh.then(|| self.commands.iter().rposition(|(n, _)| *n == number)).flatten();
+        fresh.map(|i| self.commands.remove(i)).is_some()
     }
 
     /// The history says that a call ended. A run that was blocked has the ends of calls that its code has since
@@ -109,20 +152,56 @@ impl Calls {
         }
     }
 
-    /// Ends every call in reach, by number.
-    pub(super) fn cancel_all(&mut self, canceled: &Canceled) -> Vec<Waker> {
-        let mut wakers = Vec::new();
-        for (number, pending) in self.pending.iter_mut().filter(|(_, pending)| !pending.shielded) {
-            if let State::Ended(_) = pending.state {
-                continue;
-            }
-            self.commands.push((*number, pending.cancel.clone()));
-            let ended = State::Ended(Ended::Canceled(canceled.clone()));
-            if let State::Waiting(waker) = std::mem::replace(&mut pending.state, ended) {
-                wakers.push(waker);
+    /// Ends every call in reach, by number; those that wait for how they end are only asked to.
+    pub(super) fn cancel_all(
+        &mut self,
+        canceled: &Canceled,
+        reaches: impl Fn(ScopeId) -> bool,
+    ) -> Vec<Waker> {
+        let in_reach = |pending: &Pending| {
+            matches!(pending.state, State::Waiting(_)) && !pending.asked && reaches(pending.call.scope)
+        };
+        let numbers: Vec<u64> =
+            self.pending.iter().filter(|(_, pending)| in_reach(pending)).map(|(number, _)| *number).collect();
+        numbers.into_iter().filter_map(|number| self.cancel(number, canceled)).collect()
+    }
+
+    fn cancel(&mut self, number: u64, canceled: &Canceled) -> Option<Waker> {
+        let mut pending = self.pending.remove(&number)?;
+        let call = pending.call;
+        let taken_back = self.take_back(&pending);
+        if call.on_cancel == OnCancel::Wait && !taken_back {
+            self.commands.extend(call.cancel(true, &canceled.reason));
+            pending.asked = true;
+            self.pending.insert(number, pending);
+            return None;
+        }
+        if call.on_cancel != OnCancel::Abandon && !taken_back {
+            self.commands.extend(call.cancel(false, &canceled.reason));
+        }
+        let ended = State::Ended(Ended::Canceled(canceled.clone()));
+        let was = std::mem::replace(&mut pending.state, ended);
+        self.pending.insert(number, pending);
+        match was {
+            State::Waiting(waker) => Some(waker),
+            State::Ended(_) => None,
+        }
+    }
+
+    /// How many commands have been asked for and not taken.
+    pub(super) fn commands(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Takes back a refusal, if that is the last thing that was asked for.
+    pub(super) fn take_refusal(&mut self) -> Option<String> {
+        match self.commands.pop()? {
+            (_, Command::RejectUpdate(_, reason)) => Some(reason),
+            other => {
+                self.commands.push(other);
+                None
             }
         }
-        wakers
     }
 
     /// Whether any call waits.

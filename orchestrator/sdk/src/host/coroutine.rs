@@ -5,11 +5,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use millrace_core::{Blocked, Command, Coroutine, Event, EventKind, Fault, Payload, RunInfo};
+use millrace_core::{
+    Blocked, Command, Coroutine, Event, EventKind, Fault, Offered, Payload, RunInfo, TimerStarted,
+    WorkflowType,
+};
 
+use super::calls::DROPPED;
 use super::journal::Journal;
+use super::scopes::ROOT;
+use super::tasks::Together;
 use super::waker::RootWaker;
 use super::{foreign, sandbox};
+use crate::error::Next;
 use crate::{Workflow, WorkflowContext, WorkflowError};
 
 /// A future that wakes itself this often in one turn will not stop.
@@ -32,8 +39,10 @@ impl Code {
 
 fn begin<W: Workflow>(context: WorkflowContext, input: &Payload) -> Result<Root, Blocked> {
     let input = crate::call::read(input, || format!("the input of workflow `{}`", W::NAME))?;
+    let journal = context.journal().clone();
     let run = W::run(context, input);
     let root = async move { crate::call::written(run.await?, W::NAME).map_err(WorkflowError::from) };
+    let root = Together::new(Box::pin(root), journal);
     // The engine's task has a budget for tokio's own primitives; workflow code must not run out of it within a turn.
     Ok(Box::pin(tokio::task::coop::unconstrained(root)))
 }
@@ -43,6 +52,8 @@ pub(crate) struct Host {
     code: Code,
     journal: Arc<Journal>,
     root: Option<Root>,
+    /// The input of code that waits for the time to begin.
+    delayed: Option<Payload>,
     woken: Arc<RootWaker>,
     waker: Waker,
     replaying: bool,
@@ -52,23 +63,61 @@ impl Host {
     pub(crate) fn new(code: Code, info: &RunInfo) -> Self {
         let (woken, waker) = RootWaker::new();
         let journal = Arc::new(Journal::new(info.clone(), code.accepts));
-        Self { code, journal, root: None, woken, waker, replaying: false }
+        Self { code, journal, root: None, delayed: None, woken, waker, replaying: false }
+    }
+
+    #[cfg(feature = "test")]
+    pub(crate) fn journal(&self) -> &Arc<Journal> {
+        &self.journal
     }
 
     fn step(&mut self, event: &Event) -> Result<Vec<Command>, Blocked> {
         self.journal.apply(event)?;
-        if let EventKind::RunStarted(started) = &event.kind {
-            self.root = Some((self.code.begin)(WorkflowContext::new(self.journal.clone()), &started.input)?);
-            self.waker.wake_by_ref();
+        self.go_on(event)
+    }
+
+    /// Lets the code take note of what has been applied.
+    fn go_on(&mut self, event: &Event) -> Result<Vec<Command>, Blocked> {
+        match &event.kind {
+            EventKind::RunStarted(started) if started.begins_at.is_some() => {
+                self.delayed = Some(started.input.clone());
+            }
+            EventKind::RunStarted(started) => self.begin(&started.input)?,
+            EventKind::TimerFired(fired) if fired.timer_id == TimerStarted::BEGIN => {
+                if let Some(input) = self.delayed.take() {
+                    self.begin(&input)?;
+                }
+            }
+            _ => {}
         }
         let ended = self.poll()?;
         let mut commands = self.journal.take_commands()?;
         if let Some(result) = ended {
             // What the code no longer waits for ends with the run.
-            commands.retain(|c| !matches!(c, Command::CancelActivity(_) | Command::CancelTimer(_)));
-            commands.push(self.end(result));
+            commands.retain(|command| match command {
+                Command::CancelActivity(..) | Command::CancelTimer(_) => false,
+                // One that was asked to stop hears of it, though nobody waits.
+                Command::CancelChild(_, reason) => reason != DROPPED,
+                _ => true,
+            });
+            commands.push(self.end(result)?);
         }
         Ok(commands)
+    }
+
+    /// Nothing but an event wakes workflow code.
+    fn is_asleep(&self) -> Result<(), Blocked> {
+        if self.woken.take() {
+            let on = "something that woke it from outside, between two events".to_owned();
+            return Err(Blocked::Foreign { on, at: None });
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, input: &Payload) -> Result<(), Blocked> {
+        self.root = Some((self.code.begin)(WorkflowContext::new(self.journal.clone()), input)?);
+        self.waker.wake_by_ref();
+        Ok(())
     }
 
     /// Polls as long as the code wakes itself. Code that nothing has woken would only find what it left.
@@ -77,7 +126,10 @@ impl Host {
         let mut polls = 0;
         while self.woken.take() {
             if let Poll::Ready(result) = root.as_mut().poll(&mut Context::from_waker(&self.waker)) {
+                // Before the commands are taken: an update whose `Reply` is dropped here is refused. Tasks that were spawned
+                // in this last poll are not yet the root's.
                 self.root = None;
+                drop(self.journal.take_spawned());
                 return Ok(Some(result));
             }
             polls += 1;
@@ -97,28 +149,58 @@ impl Host {
     }
 
     /// A cancellation is how a canceled run ends only if somebody asked for it.
-    fn end(&self, result: Result<Payload, WorkflowError>) -> Command {
-        match (result, self.journal.canceled(false)) {
+    fn end(&self, result: Result<Payload, WorkflowError>) -> Result<Command, Blocked> {
+        Ok(match (result, self.journal.canceled(ROOT)) {
             (Ok(result), _) => Command::CompleteRun(result),
+            (Err(WorkflowError::ContinueAsNew(next)), _) => {
+                let Next { workflow, input } = *next;
+                let workflow = WorkflowType::new(workflow)
+                    .map_err(|error| Blocked::BadInput { message: format!("continue as new: {error}") })?;
+                Command::ContinueAsNew { workflow, input, unread: self.journal.take_unread() }
+            }
             (Err(WorkflowError::Failed(Fault::Canceled { .. })), Some(request)) => {
                 Command::CancelRun(request.reason)
             }
             (Err(WorkflowError::Failed(fault)), _) => Command::FailRun(fault),
-        }
+        })
     }
 }
 
 impl Coroutine for Host {
     fn resume(&mut self, event: &Event) -> Result<Vec<Command>, Blocked> {
-        if self.woken.take() {
-            let on = "something that woke it from outside, between two events".to_owned();
-            return Err(Blocked::Foreign { on, at: None });
-        }
+        self.is_asleep()?;
         sandbox::run(self.replaying, || self.step(event))
+    }
+
+    /// Refused is what a handler refuses, or nobody knows, if nothing else has come of it: the future is not polled then.
+    fn offer(&mut self, event: &Event) -> Result<Offered, Blocked> {
+        self.is_asleep()?;
+        sandbox::run(false, || {
+            let before = self.journal.trace();
+            self.journal.apply(event)?;
+            let refused = if self.woken.is_set() { None } else { self.journal.take_refusal(&before) };
+            match refused {
+                Some(reason) => Ok(Offered::Refused(reason)),
+                None => Ok(Offered::Taken(self.go_on(event)?)),
+            }
+        })
+    }
+
+    fn patched(&mut self, patches: &[String]) {
+        self.journal.was_patched(patches);
+    }
+
+    fn is_free(&mut self) {
+        self.journal.is_free();
     }
 
     fn replaying(&mut self, yes: bool) {
         self.replaying = yes;
+    }
+
+    fn query(&self, name: &str, input: &Payload) -> Option<Result<Payload, String>> {
+        let answer = || Ok(self.journal.query(name, input));
+        sandbox::run(false, answer).unwrap_or_else(|blocked| Some(Err(blocked.to_string())))
     }
 
     fn published(&self) -> Option<Payload> {

@@ -6,23 +6,31 @@ use std::task::Waker;
 
 use millrace_core::{Blocked, Command, Event, EventKind, RunInfo, Timestamp};
 
-use super::calls::{Calls, Ended};
+use super::calls::{Call, Calls, Ended};
+use super::messages::{Inbox, Publisher};
+use super::patches::Patches;
 use super::random::Random;
-use super::signals::{Inbox, Publisher};
+use super::scopes::{ROOT, ScopeId, Scopes};
+use super::tasks::Spawned;
 use crate::Canceled;
+
+/// From how many events on a run is advised to continue as new: replaying them takes some milliseconds.
+const LONG_HISTORY: u64 = 4_000;
 
 /// What a wait without a number waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WaitFor {
     /// A signal of this name.
     Signal(&'static str),
+    /// An update of this name.
+    Update(&'static str),
     /// A change of this state cell.
     Cell(u64),
 }
 
 struct Wait {
     on: WaitFor,
-    shielded: bool,
+    scope: ScopeId,
     waker: Waker,
 }
 
@@ -42,12 +50,27 @@ pub(super) struct Inner {
     calls: Calls,
     waits: BTreeMap<u64, Wait>,
     now: Timestamp,
+    /// How many events the history has, up to the one that the code was resumed with.
+    events: u64,
+    history_limit: u64,
     random: Random,
-    canceled: Option<Canceled>,
+    scopes: Scopes,
     blocked: Option<Blocked>,
     dropping: bool,
     pub(super) inbox: Inbox,
     pub(super) publisher: Publisher,
+    pub(super) patches: Patches,
+    pub(super) spawned: Vec<Spawned>,
+}
+
+/// Where a run's code stands, but for its futures.
+#[derive(Debug, PartialEq)]
+pub(super) struct Trace {
+    numbers: (u64, u64),
+    random: Random,
+    commands: usize,
+    scopes: usize,
+    patches: usize,
 }
 
 impl Journal {
@@ -58,12 +81,16 @@ impl Journal {
             calls: Calls::default(),
             waits: BTreeMap::new(),
             now: info.started_at,
+            events: 0,
+            history_limit: LONG_HISTORY,
             random: Random::of(info.run_id),
-            canceled: None,
+            scopes: Scopes::default(),
             blocked: None,
             dropping: false,
             inbox: Inbox::default(),
             publisher: Publisher::default(),
+            patches: Patches::default(),
+            spawned: Vec::new(),
         };
         Self { info, accepts, inner: Mutex::new(inner) }
     }
@@ -86,14 +113,14 @@ impl Journal {
         inner.next_wait - 1
     }
 
-    /// Whoever sends goes by the declaration, so a signal that is read must be in it.
+    /// Whoever sends goes by the declaration, so a message that is read must be in it.
     #[allow(clippy::panic, reason = "a mistake in workflow code; it blocks the run and names the line")]
     #[track_caller]
     pub(crate) fn expect_accepted(&self, name: &str) {
         if !self.accepts.contains(&name) {
             let workflow = &self.info.workflow;
             panic!(
-                "workflow `{workflow}` reads the signal `{name}`, which its `#[workflow(accepts(..))]` does not list"
+                "workflow `{workflow}` reads the message `{name}`, which its `#[workflow(accepts(..))]` does not list"
             )
         }
     }
@@ -107,9 +134,46 @@ impl Journal {
         self.lock().random.next()
     }
 
-    /// The cancel request that reaches this scope, if any.
-    pub(crate) fn canceled(&self, shielded: bool) -> Option<Canceled> {
-        if shielded { None } else { self.lock().canceled.clone() }
+    /// The cancellation that reaches this scope, if any.
+    pub(crate) fn canceled(&self, scope: ScopeId) -> Option<Canceled> {
+        self.lock().scopes.canceled(scope).cloned()
+    }
+
+    /// How long the history is.
+    pub(crate) fn events(&self) -> u64 {
+        self.lock().events
+    }
+
+    /// From how many events on the run is advised to continue as new.
+    pub(crate) fn history_limit(&self) -> u64 {
+        self.lock().history_limit
+    }
+
+    #[cfg(feature = "test")]
+    pub(crate) fn set_history_limit(&self, events: u64) {
+        self.lock().history_limit = events;
+    }
+
+    /// What the code waits for beside its calls, in words.
+    #[cfg(feature = "test")]
+    pub(crate) fn waiting(&self) -> Vec<String> {
+        let word = |wait: &Wait| match wait.on {
+            WaitFor::Signal(name) => format!("signal `{name}`"),
+            WaitFor::Update(name) => format!("update `{name}`"),
+            WaitFor::Cell(_) => "a change of its state".to_owned(),
+        };
+        self.lock().waits.values().map(word).collect()
+    }
+
+    /// A scope within another.
+    pub(crate) fn open_scope(&self, within: ScopeId) -> ScopeId {
+        self.lock().scopes.open(within)
+    }
+
+    /// Cancels a scope and all within; the first time counts.
+    pub(crate) fn cancel(&self, scope: ScopeId, canceled: Canceled) {
+        let wakers = self.lock().cancel(scope, canceled);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Stops the run with a reason; the first one counts.
@@ -118,8 +182,22 @@ impl Journal {
     }
 
     /// Issues a call's command; the call then waits for its end.
-    pub(crate) fn issue(&self, number: u64, start: Command, cancel: Command, shielded: bool, waker: Waker) {
-        self.lock().calls.issue(number, start, cancel, shielded, waker);
+    pub(crate) fn issue(&self, call: Call, start: Command, waker: Waker) {
+        self.lock().calls.issue(call, start, waker);
+    }
+
+    /// Issues a command that has no end to wait for.
+    pub(crate) fn say(&self, number: u64, command: Command) {
+        self.lock().calls.say(number, command);
+    }
+
+    /// Issues a command without a number of its own: it goes before the calls that are yet to come.
+    pub(crate) fn say_next(&self, command: Command) {
+        let mut inner = self.lock();
+        let number = inner.next_number;
+        if !inner.dropping {
+            inner.calls.say(number, command);
+        }
     }
 
     /// How the call ended, once; until then `waker` is woken at its end.
@@ -147,8 +225,8 @@ impl Journal {
     }
 
     /// Registers a wait, or renews its waker; returns its key.
-    pub(crate) fn wait(&self, key: Option<u64>, on: WaitFor, shielded: bool, waker: &Waker) -> u64 {
-        let wait = Wait { on, shielded, waker: waker.clone() };
+    pub(crate) fn wait(&self, key: Option<u64>, on: WaitFor, scope: ScopeId, waker: &Waker) -> u64 {
+        let wait = Wait { on, scope, waker: waker.clone() };
         let mut inner = self.lock();
         let key = key.unwrap_or_else(|| {
             inner.next_wait += 1;
@@ -179,6 +257,28 @@ impl Journal {
         !inner.waits.is_empty() || inner.calls.wait()
     }
 
+    /// What an update that is refused must leave as it was.
+    pub(super) fn trace(&self) -> Trace {
+        let inner = self.lock();
+        Trace {
+            numbers: (inner.next_number, inner.next_wait),
+            random: inner.random,
+            commands: inner.calls.commands(),
+            scopes: inner.scopes.len(),
+            patches: inner.patches.len(),
+        }
+    }
+
+    /// Why the update just applied is refused, if nothing but that has come of it.
+    pub(super) fn take_refusal(&self, before: &Trace) -> Option<String> {
+        let after = Trace { commands: before.commands, ..self.trace() };
+        let mut inner = self.lock();
+        if after != *before || inner.calls.commands() != before.commands + 1 {
+            return None;
+        }
+        inner.calls.take_refusal()
+    }
+
     pub(super) fn is_blocked(&self) -> bool {
         self.lock().blocked.is_some()
     }
@@ -186,7 +286,7 @@ impl Journal {
     /// Takes a fact into account and wakes whom it concerns.
     pub(super) fn apply(&self, event: &Event) -> Result<(), Blocked> {
         let mut inner = self.lock();
-        inner.now = event.t;
+        (inner.now, inner.events) = (event.t, event.n);
         inner.calls.resume();
         let wakers = match &event.kind {
             EventKind::ActivityCompleted(e) => {
@@ -195,11 +295,31 @@ impl Journal {
             EventKind::ActivityFailed(e) => {
                 inner.calls.end(e.activity_id, || Ended::Failed(Box::new(e.failure.clone())))
             }
+            EventKind::LocalActivityCompleted(e) => {
+                inner.calls.end(e.activity_id, || Ended::Completed(e.result.clone()))
+            }
+            EventKind::LocalActivityFailed(e) => {
+                inner.calls.end(e.activity_id, || Ended::Failed(Box::new(e.failure.clone())))
+            }
             EventKind::TimerFired(e) => inner.calls.end(e.timer_id, || Ended::Fired),
-            EventKind::CancelRequested(e) => inner.cancel(Canceled { reason: e.reason.clone() }),
+            EventKind::ChildCompleted(e) => {
+                inner.calls.end(e.child_id, || Ended::Completed(e.result.clone()))
+            }
+            EventKind::ChildFailed(e) => {
+                inner.calls.end(e.child_id, || Ended::ChildFailed(Box::new(e.failure.clone())))
+            }
+            EventKind::CancelRequested(e) => inner.cancel(ROOT, Canceled { reason: e.reason.clone() }),
+            EventKind::RunStarted(e) => {
+                inner.inbox.begin_with(&e.unread);
+                Vec::new()
+            }
             EventKind::SignalReceived(e) => {
                 drop(inner);
-                return self.signal(&e.name, &e.input);
+                return self.signal(e);
+            }
+            EventKind::UpdateReceived(e) => {
+                drop(inner);
+                return self.update(e);
             }
             _ => Vec::new(),
         };
@@ -222,7 +342,8 @@ impl Journal {
     pub(super) fn let_go(&self) {
         let mut inner = self.lock();
         inner.dropping = true;
-        let held = (std::mem::take(&mut inner.inbox), std::mem::take(&mut inner.publisher));
+        let spawned = std::mem::take(&mut inner.spawned);
+        let held = (std::mem::take(&mut inner.inbox), std::mem::take(&mut inner.publisher), spawned);
         drop(inner);
         drop(held);
     }
@@ -230,13 +351,14 @@ impl Journal {
 
 impl Inner {
     /// Cancels what is in reach; the first request counts.
-    fn cancel(&mut self, canceled: Canceled) -> Vec<Waker> {
-        if self.canceled.is_some() {
+    fn cancel(&mut self, scope: ScopeId, canceled: Canceled) -> Vec<Waker> {
+        if !self.scopes.cancel(scope, canceled.clone()) {
             return Vec::new();
         }
-        let mut wakers = self.calls.cancel_all(&canceled);
-        wakers.extend(self.waits.values().filter(|wait| !wait.shielded).map(|wait| wait.waker.clone()));
-        self.canceled = Some(canceled);
+        let scopes = &self.scopes;
+        let mut wakers = self.calls.cancel_all(&canceled, |inner| scopes.reaches(scope, inner));
+        let waits = self.waits.values().filter(|wait| scopes.reaches(scope, wait.scope));
+        wakers.extend(waits.map(|wait| wait.waker.clone()));
         wakers
     }
 }

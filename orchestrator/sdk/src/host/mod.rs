@@ -1,7 +1,8 @@
 //! The Rust host: drives a workflow's future over the replay machine's events.
 //!
 //! - [`coroutine`]: the future and its turns.
-//! - [`journal`]: what the contexts and calls of one run share; [`calls`]: those that have a number; [`signals`].
+//! - [`journal`]: what the contexts and calls of one run share. [`calls`]: those that have a number. [`messages`]: what
+//!   the run is told and asked. [`scopes`]: what a cancellation reaches. [`tasks`]: what runs beside. [`patches`].
 //! - [`sandbox`]: where user code is polled: no tokio drivers, panics caught, silent in replay.
 //! - [`foreign`]: finds out what a workflow waits on that is not ours.
 
@@ -9,11 +10,15 @@ mod calls;
 mod coroutine;
 mod foreign;
 mod journal;
+mod messages;
+mod patches;
 mod random;
 mod sandbox;
-mod signals;
+mod scopes;
+mod tasks;
 mod waker;
 
-pub(crate) use calls::Ended;
+pub(crate) use calls::{Call, Ended, Kind};
 pub(crate) use coroutine::{Code, Host};
 pub(crate) use journal::{Journal, WaitFor};
+pub(crate) use scopes::{ROOT, SHIELDED, ScopeId};

@@ -5,7 +5,7 @@ use millrace_core::RunId;
 /// SplitMix64 over the run id's 128 random bits. A generator of our own, because a recorded run must draw the same
 /// numbers from every later version of this crate; ten lines that are never changed keep that promise more easily
 /// than a dependency. Not for secrets: the run id is no secret, and the numbers follow from it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Random(u64);
 
 impl Random {

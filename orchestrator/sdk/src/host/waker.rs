@@ -15,6 +15,11 @@ impl RootWaker {
         (flag.clone(), flag.into())
     }
 
+    /// Whether it was woken since then, without forgetting it.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(SeqCst)
+    }
+
     /// Whether it was woken since the last time this was asked.
     pub(crate) fn take(&self) -> bool {
         self.0.swap(false, SeqCst)

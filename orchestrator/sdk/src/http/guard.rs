@@ -32,14 +32,14 @@ impl Guard {
             .any(|own| own == host)
         {
             let message = format!("Host: `{host:.100}` is not this server; ask 127.0.0.1:{}", self.port);
-            return Err(ApiError(ErrorKind::Forbidden, message));
+            return Err(ApiError::new(ErrorKind::Forbidden, message));
         }
         let given = text(header::AUTHORIZATION).strip_prefix("Bearer ").unwrap_or_default();
         if same(given.as_bytes(), self.token.as_bytes()) {
             return Ok(());
         }
         let message = "Authorization: a `Bearer` token is needed; it is in `api.json` in the data folder";
-        Err(ApiError(ErrorKind::Unauthorized, message.into()))
+        Err(ApiError::new(ErrorKind::Unauthorized, message))
     }
 }
 
@@ -60,7 +60,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, host.parse().unwrap());
             headers.insert(header::AUTHORIZATION, authorization.parse().unwrap());
-            guard.check(&headers).map_err(|refused| refused.0).err()
+            guard.check(&headers).map_err(|refused| refused.kind()).err()
         };
         assert_eq!(status("127.0.0.1:7", "Bearer secret"), None);
         assert_eq!(status("localhost:7", "Bearer secret"), None);

@@ -7,6 +7,9 @@
 //! | `GET /v1/workflows/{id}` | where the run stands; here and below, `?run_id=` names an earlier run |
 //! | `GET /v1/workflows/{id}/history` | its events, one JSON line each |
 //! | `GET /v1/workflows/{id}/result` | how it ended; `?timeout_s=` waits for that |
+//! | `POST /v1/workflows/{id}/query` | asks the code: `{"name":…,"input":…}` |
+//! | `POST /v1/workflows/{id}/update` | asks for a change, and waits for the answer: `?timeout_s=`, 60 unless given |
+//! | `GET /v1/workflows/{id}/update/{request_id}` | the answer to an update; `?timeout_s=` waits for it |
 //! | `GET /v1/engine` | what this engine can run |
 //!
 //! What holds: whoever cannot read `api.json` can do nothing here: each request needs its token, which is compared in

@@ -1,10 +1,12 @@
 //! What is asked, read and checked; an error names the field.
 
+use std::time::Duration;
+
 use axum::body::{Body, to_bytes};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
-use millrace_core::{RunId, WorkflowId};
+use millrace_core::{RequestId, RunId, WorkflowId};
 use millrace_format::message::{self, BadMessage, InboxMessage};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -38,6 +40,9 @@ pub(super) struct Which {
     pub(super) run_id: Option<RunId>,
 }
 
+/// The longest wait in one request.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// `?run_id=&timeout_s=`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,7 +50,17 @@ pub(super) struct Until {
     #[serde(default)]
     pub(super) run_id: Option<RunId>,
     #[serde(default)]
-    pub(super) timeout_s: f64,
+    timeout_s: Option<f64>,
+}
+
+impl Until {
+    /// How long to wait; no longer than one request may.
+    pub(super) fn wait(&self, default: Duration) -> Answer<Duration> {
+        let Some(seconds) = self.timeout_s else { return Ok(default.min(LONGEST_WAIT)) };
+        let wait = Duration::try_from_secs_f64(seconds)
+            .map_err(|_| ApiError::invalid(format!("timeout_s: {seconds} is not a number of seconds")))?;
+        Ok(wait.min(LONGEST_WAIT))
+    }
 }
 
 /// A query whose errors are ours.
@@ -67,19 +82,33 @@ pub(super) fn workflow_id(text: &str) -> Answer<WorkflowId> {
     WorkflowId::new(text).map_err(|bad| ApiError::invalid(format!("id: {bad}")))
 }
 
+pub(super) fn request_id(text: &str) -> Answer<RequestId> {
+    RequestId::new(text).map_err(|bad| ApiError::invalid(format!("request_id: {bad}")))
+}
+
 /// Reads an inbox message.
 pub(super) async fn inbox_message(body: Body) -> Answer<InboxMessage> {
+    typed(&text(body).await?).map_err(|BadMessage(reason)| ApiError::invalid(reason))
+}
+
+/// Reads a body of any other shape; an error names the field.
+pub(super) async fn json<T: DeserializeOwned>(body: Body) -> Answer<T> {
+    let text = text(body).await?;
+    let mut json = serde_json::Deserializer::from_str(&text);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| ApiError::invalid(error.to_string()))
+}
+
+async fn text(body: Body) -> Answer<String> {
     let bytes = to_bytes(body, MOST_BODY_BYTES).await.map_err(|error| {
         let source = std::error::Error::source(&error);
         if source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
             let message =
                 format!("the body is larger than {MOST_BODY_BYTES} bytes; put large data elsewhere and send its address");
-            return ApiError(ErrorKind::TooLarge, message);
+            return ApiError::new(ErrorKind::TooLarge, message);
         }
         ApiError::invalid(format!("the body did not arrive whole: {error}"))
     })?;
-    let body = std::str::from_utf8(&bytes).map_err(|_| ApiError::invalid("the body is not UTF-8"))?;
-    typed(body).map_err(|BadMessage(reason)| ApiError::invalid(reason))
+    String::from_utf8(bytes.into()).map_err(|_| ApiError::invalid("the body is not UTF-8"))
 }
 
 /// The door's own checks name the field; then the body is known to fit its type.
@@ -95,9 +124,12 @@ fn typed(body: &str) -> Result<InboxMessage, BadMessage> {
     match kind.as_str() {
         "start" => serde_json::from_str(body).map(InboxMessage::Start),
         "signal" => serde_json::from_str(body).map(InboxMessage::Signal),
+        "update" => serde_json::from_str(body).map(InboxMessage::Update),
         "cancel" => serde_json::from_str(body).map(InboxMessage::Cancel),
         "terminate" => serde_json::from_str(body).map(InboxMessage::Terminate),
         "resume" => serde_json::from_str(body).map(InboxMessage::Resume),
+        "complete" => serde_json::from_str(body).map(InboxMessage::Complete),
+        "fail" => serde_json::from_str(body).map(InboxMessage::Fail),
         other => return Err(BadMessage(format!("type: `{other:.100}` is unknown"))),
     }
     .map_err(bad)

@@ -12,14 +12,15 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use millrace_engine::Listed;
 use millrace_format::history::encode_event;
+use millrace_format::message::{Ignored, InboxMessage, SignalMessage};
 
 use super::answer::{Answer, ApiError};
 use super::guard::{Guard, guard};
-use super::query::{Asked, Send, Until, Wait, Which, inbox_message, workflow_id};
-use crate::client::{Backend, Description, EngineInfo, ErrorKind, Filter, OutcomeBody, Sent};
-
-/// The longest wait for a result in one request.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+use super::query::{Asked, Send, Until, Wait, Which, inbox_message, json, request_id, workflow_id};
+use crate::client::{
+    AnswerBody, Backend, Description, EngineInfo, ErrorKind, Filter, OutcomeBody, QueryBody, ResultBody,
+    Sent, UpdateBody,
+};
 
 /// What the routes work with.
 pub(super) struct Service {
@@ -37,6 +38,9 @@ pub(super) fn router(service: Arc<Service>, guarded: Arc<Guard>) -> Router {
         .route("/v1/workflows/{id}", get(describe))
         .route("/v1/workflows/{id}/history", get(history))
         .route("/v1/workflows/{id}/result", get(result))
+        .route("/v1/workflows/{id}/query", post(query))
+        .route("/v1/workflows/{id}/update", post(update))
+        .route("/v1/workflows/{id}/update/{request_id}", get(answer))
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
         .with_state(service)
@@ -44,7 +48,7 @@ pub(super) fn router(service: Arc<Service>, guarded: Arc<Guard>) -> Router {
 }
 
 async fn no_route(method: Method, uri: Uri) -> ApiError {
-    ApiError(ErrorKind::NotFound, format!("there is no `{method} {}` here", uri.path()))
+    ApiError::new(ErrorKind::NotFound, format!("there is no `{method} {}` here", uri.path()))
 }
 
 async fn engine(State(service): Served) -> Json<EngineInfo> {
@@ -93,9 +97,55 @@ async fn result(
     Path(id): Path<String>,
     Asked(until): Asked<Until>,
 ) -> Answer<Json<OutcomeBody>> {
-    let wait = Duration::try_from_secs_f64(until.timeout_s).map_err(|_| {
-        ApiError::invalid(format!("timeout_s: {} is not a number of seconds", until.timeout_s))
-    })?;
-    let outcome = service.backend.outcome(&workflow_id(&id)?, until.run_id, wait.min(LONGEST_WAIT)).await?;
+    let wait = until.wait(Duration::ZERO)?;
+    let outcome = service.backend.outcome(&workflow_id(&id)?, until.run_id, wait).await?;
     Ok(Json(outcome.into()))
+}
+
+async fn query(
+    State(service): Served,
+    Path(id): Path<String>,
+    Asked(which): Asked<Which>,
+    body: Body,
+) -> Answer<Json<ResultBody>> {
+    let (id, QueryBody { name, input }) = (workflow_id(&id)?, json(body).await?);
+    Ok(Json(ResultBody { result: service.backend.query(&id, which.run_id, &name, &input).await? }))
+}
+
+async fn update(
+    State(service): Served,
+    Path(id): Path<String>,
+    Asked(until): Asked<Until>,
+    body: Body,
+) -> Answer<(StatusCode, Json<AnswerBody>)> {
+    let wait = until.wait(Duration::MAX)?;
+    let (id, UpdateBody { name, input, request_id }) = (workflow_id(&id)?, json(body).await?);
+    let message = SignalMessage {
+        kind: Ignored,
+        v: None,
+        id: id.clone(),
+        run_id: until.run_id,
+        namespace: None,
+        request_id,
+        name,
+        input,
+    };
+    let Sent { request_id, run_id } = service.backend.send(InboxMessage::Update(message)).await?;
+    let answer = service.backend.answer(&id, run_id.or(until.run_id), &request_id, wait).await?;
+    Ok(answered(AnswerBody::new(request_id, run_id, answer)))
+}
+
+async fn answer(
+    State(service): Served,
+    Path((id, request)): Path<(String, String)>,
+    Asked(until): Asked<Until>,
+) -> Answer<(StatusCode, Json<AnswerBody>)> {
+    let (id, request_id, wait) = (workflow_id(&id)?, request_id(&request)?, until.wait(Duration::ZERO)?);
+    let answer = service.backend.answer(&id, until.run_id, &request_id, wait).await?;
+    Ok(answered(AnswerBody::new(request_id, until.run_id, answer)))
+}
+
+fn answered(body: AnswerBody) -> (StatusCode, Json<AnswerBody>) {
+    let status = if body.is_answered() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    (status, Json(body))
 }

@@ -44,7 +44,9 @@ impl Host {
         let mut ports = deployment.ports.clone();
         let acknowledgements = Acknowledgements::wrap(&mut ports);
         let config = deployment.orchestrator()?;
-        let orchestrator = Arc::new(Orchestrator::new(ports, app.workflow_code(), config));
+        let orchestrator = Arc::new(
+            Orchestrator::new(ports, app.workflow_code(), config).with_local_activities(app.activity_code()),
+        );
         let metrics = Metrics::new(&deployment.settings.queue_prefix, deployment.ports.clock.clone());
         Ok(Self { deployment, orchestrator, acknowledgements, metrics })
     }

@@ -1,5 +1,7 @@
 //! What is typed after the program's name.
 
+mod schedules;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use millrace_core::{IdConflict, IdReuse, Namespace, RequestId, RunId, Status, WorkflowId, WorkflowType};
 
 use crate::dev::Options;
+pub(super) use schedules::{ScheduleCreateArgs, ScheduleListArgs, ScheduleVerb};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -16,7 +19,7 @@ Exit codes:
   3  the run failed, timed out, was canceled or terminated
   4  the run is blocked: its code cannot go on
   5  there is no such workflow, run or data folder
-  6  the request was rejected
+  6  the request was rejected, an update was refused
   7  the time given with --timeout is up, and the run goes on";
 
 /// Durable workflows: start them, watch them, stop them.
@@ -55,6 +58,10 @@ pub(super) enum Verb {
     Start(StartArgs),
     /// Tell a workflow something
     Signal(SignalArgs),
+    /// Ask a workflow for a change, and print its answer
+    Update(UpdateArgs),
+    /// Ask a workflow something that changes nothing, and print its answer
+    Query(QueryArgs),
     /// Ask a run to stop; its code decides how
     Cancel(StopArgs),
     /// End a run by force
@@ -67,6 +74,9 @@ pub(super) enum Verb {
     Show(TargetArgs),
     /// List runs, newest first
     List(ListArgs),
+    /// Start a workflow again and again, by a cron expression or at an interval
+    #[command(subcommand)]
+    Schedule(ScheduleVerb),
 }
 
 #[derive(Debug, Args)]
@@ -113,9 +123,21 @@ pub(super) struct StartArgs {
     /// If the id was used: allow_duplicate, allow_duplicate_failed_only or reject_duplicate
     #[arg(long, value_parser = word::<IdReuse>, default_value = "allow_duplicate", value_name = "WHAT")]
     pub(super) id_reuse: IdReuse,
-    /// How long the run may take, such as 90s, 15m, 2h or 7d
+    /// How long the code waits before it begins, such as 90s, 15m, 2h or 7d
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub(super) delay: Option<Duration>,
+    /// How long the workflow may take, the runs that it continues as included
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub(super) execution_timeout: Option<Duration>,
+    /// How long each run may take
     #[arg(long, value_parser = duration, value_name = "TIME")]
     pub(super) run_timeout: Option<Duration>,
+    /// Notes for people: JSON, @file, or - for standard input
+    #[arg(long, value_name = "JSON")]
+    pub(super) memo: Option<String>,
+    /// A value to find the run by; may be given more than once. What is not JSON is a text
+    #[arg(long = "attribute", value_parser = attribute, value_name = "NAME=VALUE")]
+    pub(super) attributes: Vec<(String, serde_json::Value)>,
     /// Makes the start count once, however often it is sent
     #[arg(long, value_name = "ID")]
     pub(super) request_id: Option<RequestId>,
@@ -137,6 +159,40 @@ pub(super) struct SignalArgs {
     #[arg(long, value_name = "ID")]
     pub(super) request_id: Option<RequestId>,
     /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UpdateArgs {
+    #[command(flatten)]
+    pub(super) target: Target,
+    /// The update's name
+    pub(super) name: String,
+    /// What it carries: JSON, @file, or - for standard input
+    #[arg(long, default_value = "null", value_name = "JSON")]
+    pub(super) input: String,
+    /// Makes the update count once, however often it is sent; sent again, it prints the same answer
+    #[arg(long, value_name = "ID")]
+    pub(super) request_id: Option<RequestId>,
+    /// How long to wait for the answer, such as 90s, 15m, 2h; by default as long as it takes
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub(super) timeout: Option<Duration>,
+    /// Print a JSON object with the request's id, the run's, and the answer
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct QueryArgs {
+    #[command(flatten)]
+    pub(super) target: Target,
+    /// The query's name
+    pub(super) name: String,
+    /// What it carries: JSON, @file, or - for standard input
+    #[arg(long, default_value = "null", value_name = "JSON")]
+    pub(super) input: String,
+    /// Print a JSON object with the answer
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -167,7 +223,8 @@ pub(super) struct ResultArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
-    /// Only runs that stand there: running, completed, failed, canceled, terminated or timed_out
+    /// Only runs that stand there: running, completed, failed, canceled, terminated, timed_out or
+    /// continued_as_new
     #[arg(long, value_parser = word::<Status>)]
     pub(super) status: Option<Status>,
     /// Only runs of this workflow type
@@ -188,6 +245,15 @@ pub(super) struct ListArgs {
 fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
     let value = serde_json::Value::String(text.to_owned());
     serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+/// `customer=ann`, `priority=3`
+fn attribute(text: &str) -> Result<(String, serde_json::Value), String> {
+    let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+        return Err(format!("`{text}` is not NAME=VALUE"));
+    };
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok((name.to_owned(), value))
 }
 
 /// `90s`, `15m`, `2h`, `7d`, `500ms`; a bare number is seconds.

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millrace_core::WorkflowCode;
 use millrace_engine::ports::Clock;
 use millrace_local::{OpenError, SystemClock};
 
+use super::MakeApp;
 use super::args::Place;
 use super::failure::Failure;
 use crate::Client;
@@ -25,12 +27,15 @@ pub(super) enum Missing {
     Refuse,
 }
 
+/// The workflows that answer queries where no engine does.
+type Code = Arc<dyn WorkflowCode>;
+
 /// What a verb talks to.
 pub(super) enum Connected {
     /// An engine at work.
     Engine(Client, EngineInfo),
     /// A folder without one.
-    Folder(Folder),
+    Folder(Box<Folder>, Option<Code>),
     /// A deployment on AWS.
     #[cfg(feature = "aws")]
     Deployment(Client),
@@ -40,7 +45,7 @@ impl Connected {
     pub(super) fn client(&self) -> Client {
         match self {
             Self::Engine(client, _) => client.clone(),
-            Self::Folder(folder) => folder.client(),
+            Self::Folder(folder, code) => folder.client_with_code(code.clone()),
             #[cfg(feature = "aws")]
             Self::Deployment(client) => client.clone(),
         }
@@ -56,9 +61,18 @@ impl Connected {
 }
 
 pub(super) async fn connect(place: &Place, missing: Missing) -> Result<Connected, Failure> {
+    connect_with(place, missing, None).await
+}
+
+/// Connects, and has the app's code answer queries where no engine does. The app is made only then.
+pub(super) async fn connect_with(
+    place: &Place,
+    missing: Missing,
+    app: Option<MakeApp>,
+) -> Result<Connected, Failure> {
     #[cfg(feature = "aws")]
     if let Some(bucket) = &place.bucket {
-        return deployment(place, bucket).await;
+        return deployment(place, bucket, code(place, app)?).await;
     }
     let clock = SystemClock::default();
     let give_up = clock.now().plus(PATIENCE);
@@ -71,13 +85,18 @@ pub(super) async fn connect(place: &Place, missing: Missing) -> Result<Connected
             return Err(Failure::not_found(format!("there is no data folder `{data}`; name it with --data")));
         }
         match Folder::open(&place.data, place.namespace.clone()) {
-            Ok(folder) => return Ok(Connected::Folder(folder)),
+            Ok(folder) => return Ok(Connected::Folder(Box::new(folder), code(place, app)?)),
             Err(DevError::Open(OpenError::InUse { .. })) if clock.now() < give_up => {
                 clock.sleep_until(clock.now().plus(AGAIN)).await;
             }
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+fn code(place: &Place, app: Option<MakeApp>) -> Result<Option<Code>, Failure> {
+    let app = app.map(|app| app(&place.data)).transpose().map_err(|error| Failure::of(error.as_ref()))?;
+    Ok(app.map(|app| app.workflow_code()))
 }
 
 /// The engine at work on the folder, if one answers.
@@ -98,7 +117,7 @@ pub(super) async fn engine(place: &Place) -> Result<Option<Connected>, Failure> 
 }
 
 #[cfg(feature = "aws")]
-async fn deployment(place: &Place, bucket: &str) -> Result<Connected, Failure> {
+async fn deployment(place: &Place, bucket: &str, code: Option<Code>) -> Result<Connected, Failure> {
     let variable = |name: &str| match name {
         "MILLRACE_BUCKET" => Some(bucket.to_owned()),
         "MILLRACE_QUEUE_PREFIX" => place.queue_prefix.clone(),
@@ -107,6 +126,7 @@ async fn deployment(place: &Place, bucket: &str) -> Result<Connected, Failure> {
     };
     let settings =
         millrace_aws::Settings::from_variables(variable).map_err(|e| Failure::usage(e.to_string()))?;
-    let client = Client::of_deployment(settings).await.map_err(|e| Failure::engine(e.to_string()))?;
+    let client = Client::of_deployment_and(settings, code).await;
+    let client = client.map_err(|e| Failure::engine(e.to_string()))?;
     Ok(Connected::Deployment(client))
 }

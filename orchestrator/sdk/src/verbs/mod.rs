@@ -17,6 +17,7 @@
 //! reading works as ever, and requests wait in the inbox for the next `dev`.
 
 mod args;
+mod asks;
 mod connect;
 mod engine;
 mod failure;
@@ -24,6 +25,8 @@ mod job;
 mod progress;
 mod reads;
 mod requests;
+mod schedules;
+mod table;
 mod timeline;
 
 use std::error::Error;
@@ -117,12 +120,15 @@ impl Main {
             Some(Verb::Dev(args)) => engine::dev(self.app, place, &args).await,
             Some(Verb::Start(args)) => requests::start(place, args).await,
             Some(Verb::Signal(args)) => requests::signal(place, args).await,
+            Some(Verb::Update(args)) => asks::update(place, args).await,
+            Some(Verb::Query(args)) => asks::query(self.app, place, args).await,
             Some(Verb::Cancel(args)) => requests::stop(place, args, requests::Stop::Cancel).await,
             Some(Verb::Terminate(args)) => requests::stop(place, args, requests::Stop::Terminate).await,
             Some(Verb::Resume(args)) => requests::resume(place, args).await,
             Some(Verb::Result(args)) => reads::result(place, &args).await,
             Some(Verb::Show(args)) => reads::show(place, &args).await,
             Some(Verb::List(args)) => reads::list(place, &args).await,
+            Some(Verb::Schedule(verb)) => schedules::schedule(place, verb).await,
         }
     }
 }

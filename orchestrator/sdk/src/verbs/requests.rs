@@ -2,17 +2,15 @@
 
 use std::io::Read as _;
 
-use millrace_core::{Payload, WorkflowId};
-use millrace_format::message::{
-    Ignored, InboxMessage, ResumeMessage, SignalMessage, StartMessage, StopMessage,
-};
-use serde_json::json;
-
 use super::args::{Place, SignalArgs, StartArgs, StopArgs, Target, TargetArgs};
 use super::connect::{Connected, Missing, connect};
 use super::failure::{Failure, Verdict};
 use super::say;
 use crate::client::Sent;
+use millrace_core::{Payload, WorkflowId};
+use millrace_format::message::{
+    Ignored, InboxMessage, ResumeMessage, SignalMessage, StartMessage, StopMessage,
+};
 
 /// Which way to stop.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,7 +20,9 @@ pub(super) enum Stop {
 }
 
 pub(super) async fn start(place: &Place, args: StartArgs) -> Verdict {
-    let input = input(&args.input)?;
+    let input = json("--input", &args.input)?;
+    let memo = args.memo.map(|memo| json("--memo", &memo)).transpose()?;
+    let attributes = attributes(args.attributes)?;
     let connected = connect(place, Missing::Create).await?;
     if let Some(engine) = connected.engine()
         && !engine.workflows.iter().any(|known| known == args.workflow.as_str())
@@ -44,11 +44,13 @@ pub(super) async fn start(place: &Place, args: StartArgs) -> Verdict {
         input,
         id_reuse: args.id_reuse,
         id_conflict: args.id_conflict,
-        execution_timeout_s: None,
+        execution_timeout_s: args.execution_timeout.map(|limit| limit.as_secs_f64()),
         run_timeout_s: args.run_timeout.map(|limit| limit.as_secs_f64()),
-        memo: None,
-        attributes: None,
+        memo,
+        attributes,
+        start_delay_s: args.delay.filter(|delay| !delay.is_zero()).map(|delay| delay.as_secs_f64()),
         signal: None,
+        update: None,
     };
     send(&connected, place, InboxMessage::Start(message), (&id, "started", args.json)).await
 }
@@ -57,7 +59,7 @@ pub(super) async fn signal(place: &Place, args: SignalArgs) -> Verdict {
     if args.name.is_empty() {
         return Err(Failure::usage("name: a signal needs a name"));
     }
-    let input = input(&args.input)?;
+    let input = json("--input", &args.input)?;
     let connected = connect(place, Missing::Refuse).await?;
     let Target { id, run_id } = args.target;
     let message = SignalMessage {
@@ -115,7 +117,7 @@ async fn send(
     let client = connected.client();
     let Sent { request_id, run_id } = client.backend().send(message).await?;
     if as_json {
-        say(&json!({ "id": id, "request_id": request_id, "run_id": run_id }).to_string());
+        say(&serde_json::json!({ "id": id, "request_id": request_id, "run_id": run_id }).to_string());
     } else if let Some(run_id) = run_id {
         say(&format!("{done} `{id}` (run {run_id})"));
     } else if client.backend().is_live() {
@@ -129,19 +131,28 @@ async fn send(
     Ok(())
 }
 
+/// What `--attribute` gave, as one object.
+fn attributes(given: Vec<(String, serde_json::Value)>) -> Result<Option<Payload>, Failure> {
+    if given.is_empty() {
+        return Ok(None);
+    }
+    let object: serde_json::Map<_, _> = given.into_iter().collect();
+    Payload::of(&object).map(Some).map_err(|error| Failure::usage(format!("--attribute: {error}")))
+}
+
 /// JSON as it is typed, from a file (`@file`), or from standard input (`-`).
-fn input(text: &str) -> Result<Payload, Failure> {
+pub(super) fn json(option: &str, text: &str) -> Result<Payload, Failure> {
     let from_file;
     let (json, place) = match text.strip_prefix('@') {
         Some(file) => {
             from_file = std::fs::read_to_string(file)
-                .map_err(|error| Failure::usage(format!("--input: `{file}` cannot be read: {error}")))?;
+                .map_err(|error| Failure::usage(format!("{option}: `{file}` cannot be read: {error}")))?;
             (from_file.as_str(), format!("`{file}`"))
         }
         None if text == "-" => {
             let mut all = String::new();
             std::io::stdin().read_to_string(&mut all).map_err(|error| {
-                Failure::usage(format!("--input: standard input cannot be read: {error}"))
+                Failure::usage(format!("{option}: standard input cannot be read: {error}"))
             })?;
             from_file = all;
             (from_file.as_str(), "standard input".into())
@@ -150,5 +161,5 @@ fn input(text: &str) -> Result<Payload, Failure> {
     };
     let hint = "a text needs quotes of its own, such as '\"Ann\"'";
     Payload::parse(json.trim())
-        .map_err(|error| Failure::usage(format!("--input: {place} is not JSON: {error}; {hint}")))
+        .map_err(|error| Failure::usage(format!("{option}: {place} is not JSON: {error}; {hint}")))
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use millrace_core::{ActivityId, Event, EventKind, Payload, TimerId, Timestamp};
+use millrace_core::{
+    ActivityId, ChildId, Event, EventKind, Payload, RequestId, RunStarted, StopChild, TimerId, TimerStarted,
+    Timestamp,
+};
 
 use crate::client::Description;
 
@@ -21,7 +24,7 @@ pub(super) fn timeline(run: &Description, events: &[Event]) -> String {
         let _ = write!(text, " in {}", span(closed - run.started_at));
     }
     let _ = writeln!(text, "\nstarted {}", run.started_at);
-    let mut story = Story { begin: run.started_at, scheduled: BTreeMap::new(), timers: BTreeMap::new() };
+    let mut story = Story { begin: run.started_at, ..Story::default() };
     for event in events {
         let (what, how) = story.line(event);
         let line = format!("  {:>10}  {what:<28} {how}", format!("+{}", span(event.t - story.begin)));
@@ -38,6 +41,10 @@ pub(super) fn timeline(run: &Description, events: &[Event]) -> String {
             last.unwrap_or_default()
         );
     }
+    for child in &run.children {
+        let how = format!("`{}` is open", child.workflow_id);
+        let _ = writeln!(text, "  {:>10}  {:<28} {how}", "now", story.child_name(child.child_id));
+    }
     if let Some(state) = &run.state {
         let _ = writeln!(text, "  state {}", short(state));
     }
@@ -48,10 +55,13 @@ pub(super) fn timeline(run: &Description, events: &[Event]) -> String {
 }
 
 /// What earlier events tell about later ones.
+#[derive(Default)]
 struct Story {
     begin: Timestamp,
     scheduled: BTreeMap<ActivityId, (String, Timestamp)>,
     timers: BTreeMap<TimerId, Timestamp>,
+    children: BTreeMap<ChildId, (String, Timestamp)>,
+    updates: BTreeMap<RequestId, (String, Timestamp)>,
 }
 
 impl Story {
@@ -60,21 +70,52 @@ impl Story {
     }
 
     fn took(&self, id: ActivityId, end: Timestamp) -> String {
-        self.scheduled.get(&id).map(|(_, begin)| format!(" after {}", span(end - *begin))).unwrap_or_default()
+        after(self.scheduled.get(&id), end)
+    }
+
+    fn child_name(&self, id: ChildId) -> String {
+        self.children
+            .get(&id)
+            .map_or_else(|| format!("child {id}"), |(name, _)| format!("child {name} #{id}"))
+    }
+
+    fn update_name(&self, id: &RequestId) -> String {
+        self.updates.get(id).map_or_else(|| format!("update {id}"), |(name, _)| format!("update `{name}`"))
     }
 
     fn line(&mut self, event: &Event) -> (String, String) {
         match &event.kind {
-            EventKind::RunStarted(e) => ("started".into(), input(&e.input)),
+            EventKind::RunStarted(e) => {
+                let unread = e.unread.updates.iter();
+                self.updates.extend(unread.map(|u| (u.request_id.clone(), (u.name.clone(), event.t))));
+                ("started".into(), started(e))
+            }
             EventKind::RunCompleted(e) => ("completed".into(), short(&e.result)),
             EventKind::RunFailed(e) => ("failed".into(), e.fault.to_string()),
             EventKind::RunTimedOut(e) => ("timed out".into(), format!("its limit was {}", span(e.limit))),
             EventKind::RunCanceled(e) => ("canceled".into(), e.reason.clone()),
             EventKind::RunTerminated(e) => ("terminated".into(), e.reason.clone()),
+            EventKind::RunContinuedAsNew(e) => {
+                let how = format!("{} in run {}, {}", e.workflow, e.new_run_id, input(&e.input));
+                ("continued as new".into(), how)
+            }
             EventKind::RunBlocked(e) => ("blocked".into(), format!("{} (build {})", e.reason, e.build)),
             EventKind::SignalReceived(e) => (format!("signal `{}`", e.name), short(&e.input)),
             EventKind::CancelRequested(e) => ("cancel requested".into(), e.reason.clone()),
             EventKind::ResumeRequested(_) => ("resume requested".into(), String::new()),
+            EventKind::SignalSent(e) => {
+                (format!("signal `{}`", e.name), format!("sent to `{}`, {}", e.workflow_id, input(&e.input)))
+            }
+            EventKind::CancelSent(e) => {
+                ("cancel request".into(), format!("sent to `{}`: {}", e.workflow_id, e.reason))
+            }
+            EventKind::Patched(e) => (format!("patch `{}`", e.patch), "taken".into()),
+            EventKind::TimerStarted(e) if e.timer_id == TimerStarted::BEGIN => {
+                ("start delay".into(), format!("begins in {}", span(e.fire_at - event.t)))
+            }
+            EventKind::TimerFired(e) if e.timer_id == TimerStarted::BEGIN => {
+                ("start delay".into(), "over".into())
+            }
             EventKind::TimerStarted(e) => {
                 self.timers.insert(e.timer_id, event.t);
                 (format!("timer #{}", e.timer_id), format!("started, due in {}", span(e.fire_at - event.t)))
@@ -85,7 +126,49 @@ impl Story {
                 (format!("timer #{}", e.timer_id), format!("fired{}", waited.unwrap_or_default()))
             }
             EventKind::TimerCanceled(e) => (format!("timer #{}", e.timer_id), "canceled".into()),
-            activity => self.activity(activity, event.t),
+            activity @ (EventKind::ActivityScheduled(_)
+            | EventKind::ActivityAttemptFailed(_)
+            | EventKind::ActivityCompleted(_)
+            | EventKind::ActivityFailed(_)
+            | EventKind::ActivityCancelRequested(_)
+            | EventKind::LocalActivityCompleted(_)
+            | EventKind::LocalActivityFailed(_)) => self.activity(activity, event.t),
+            other => self.child_or_update(other, event.t),
+        }
+    }
+
+    fn child_or_update(&mut self, kind: &EventKind, t: Timestamp) -> (String, String) {
+        match kind {
+            EventKind::ChildScheduled(e) => {
+                self.children.insert(e.child_id, (e.workflow.to_string(), t));
+                (self.child_name(e.child_id), format!("started as `{}`, {}", e.workflow_id, input(&e.input)))
+            }
+            EventKind::ChildCompleted(e) => {
+                let took = after(self.children.get(&e.child_id), t);
+                (self.child_name(e.child_id), format!("completed{took}: {}", short(&e.result)))
+            }
+            EventKind::ChildFailed(e) => {
+                let took = after(self.children.get(&e.child_id), t);
+                (self.child_name(e.child_id), format!("failed{took}: {}", e.failure.fault))
+            }
+            EventKind::ChildCancelRequested(e) => {
+                let reason = if e.reason.is_empty() { String::new() } else { format!(": {}", e.reason) };
+                let what = if e.how == StopChild::Cancel { "cancel" } else { "terminate" };
+                (self.child_name(e.child_id), format!("{what} requested{reason}"))
+            }
+            EventKind::UpdateReceived(e) => {
+                self.updates.insert(e.request_id.clone(), (e.name.clone(), t));
+                (self.update_name(&e.request_id), input(&e.input))
+            }
+            EventKind::UpdateCompleted(e) => {
+                let took = after(self.updates.get(&e.request_id), t);
+                (self.update_name(&e.request_id), format!("answered{took}: {}", short(&e.result)))
+            }
+            EventKind::UpdateRejected(e) => {
+                let took = after(self.updates.get(&e.request_id), t);
+                (self.update_name(&e.request_id), format!("refused{took}: {}", e.reason))
+            }
+            other => (other.describe(), String::new()),
         }
     }
 
@@ -112,10 +195,47 @@ impl Story {
                 let how = format!("failed{took} (attempts: {}): {}", e.failure.attempts, e.failure.fault);
                 (self.name(e.activity_id), how)
             }
-            EventKind::ActivityCancelRequested(e) => (self.name(e.activity_id), "cancel requested".into()),
+            EventKind::LocalActivityCompleted(e) => {
+                let how = format!("completed here (attempts: {}): {}", e.attempts, short(&e.result));
+                (format!("{} #{}", e.activity, e.activity_id), how)
+            }
+            EventKind::LocalActivityFailed(e) => {
+                let how = format!("failed here (attempts: {}): {}", e.failure.attempts, e.failure.fault);
+                (format!("{} #{}", e.failure.activity, e.activity_id), how)
+            }
+            EventKind::ActivityCancelRequested(e) => {
+                let how = if e.waits { "cancel requested, waits for its end" } else { "cancel requested" };
+                (self.name(e.activity_id), how.into())
+            }
             other => (other.describe(), String::new()),
         }
     }
+}
+
+/// What a run begins with, and where it comes from.
+fn started(e: &RunStarted) -> String {
+    let mut how = input(&e.input);
+    if let Some(run) = e.continued_from {
+        let _ = write!(how, ", continues run {run}");
+    }
+    if let Some(parent) = &e.parent {
+        let _ = write!(how, ", child of `{}`", parent.workflow_id);
+    }
+    for (what, value) in [("memo", &e.memo), ("attributes", &e.attributes)] {
+        if let Some(value) = value {
+            let _ = write!(how, ", {what} {}", short(value));
+        }
+    }
+    let (signals, updates) = (e.unread.signals.len(), e.unread.updates.len());
+    if signals + updates > 0 {
+        let _ = write!(how, ", unread: {signals} signals, {updates} updates");
+    }
+    how
+}
+
+/// How long something took that began there.
+fn after(begun: Option<&(String, Timestamp)>, end: Timestamp) -> String {
+    begun.map(|(_, begin)| format!(" after {}", span(end - *begin))).unwrap_or_default()
 }
 
 fn input(payload: &Payload) -> String {

@@ -1,10 +1,10 @@
 //! Signals as streams, time limits, declarations without body.
 
 use futures::TryStreamExt;
-use millrace::prelude::*;
+use millrace::{TestEnv, prelude::*};
 use serde::{Deserialize, Serialize};
 
-use crate::driver::World;
+use crate::kit::{blocked, fault, kinds};
 
 #[derive(Debug, Signal, Serialize, Deserialize)]
 pub struct Approve {
@@ -53,52 +53,60 @@ async fn undeclared(ctx: WorkflowContext) -> Result<(), WorkflowError> {
     Ok(())
 }
 
-fn world() -> World {
-    World::new(App::new().workflow(approval)).mock(escalate, |_to| Ok(()))
+fn env() -> TestEnv {
+    TestEnv::new().workflow(approval).mock(escalate, |_to| Ok(()))
 }
 
-#[test]
-fn an_approval_in_time_ends_the_wait_and_drops_its_timer() {
-    let mut world = world();
-    world.start(approval, 3).signal(&Approve { by: "ann".into() });
-    assert_eq!(world.result::<String>().unwrap(), "approved by ann");
-    assert_eq!(world.kinds(), ["RunStarted", "TimerStarted", "SignalReceived", "RunCompleted"]);
+#[tokio::test]
+async fn an_approval_in_time_ends_the_wait_and_drops_its_timer() {
+    let run = env().start(approval, "a", 3).await.unwrap();
+    run.signal(Approve { by: "ann".into() }).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "approved by ann");
+    assert_eq!(kinds(&run).await, ["RunStarted", "TimerStarted", "SignalReceived", "RunCompleted"]);
 }
 
-#[test]
-fn a_late_denial_comes_after_the_escalation() {
-    let mut world = world();
-    world.start(approval, 3).advance(days(4));
-    assert_eq!(world.inputs(escalate), ["the boss"]);
-    world.signal(&Deny);
-    assert_eq!(world.result::<String>().unwrap(), "denied");
+#[tokio::test]
+async fn a_late_denial_comes_after_the_escalation() {
+    let env = env();
+    let run = env.start(approval, "a", 3).await.unwrap();
+    env.advance(days(4)).await;
+    assert_eq!(env.calls(escalate), ["the boss"]);
+    run.signal(Deny).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "denied");
 }
 
-#[test]
-fn nobody_cares() {
-    let mut world = world();
-    let begin = world.now;
-    world.start(approval, 3).finish();
-    assert!(world.result::<String>().unwrap_err().is("NobodyCared"));
-    assert_eq!(world.now - begin, days(10));
+#[tokio::test]
+async fn an_approval_may_come_with_the_start() {
+    let run = env().start(approval, "a", 3).signal(Approve { by: "ann".into() }).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "approved by ann");
 }
 
-#[test]
-fn signals_are_kept_from_the_start_in_their_order() {
-    let mut world = World::new(App::new().workflow(points));
-    world.start(points, ());
+#[tokio::test]
+async fn nobody_cares() {
+    let env = env();
+    let begin = env.now();
+    let run = env.start(approval, "a", 3).await.unwrap();
+    assert!(fault(&run).await.is("NobodyCared"));
+    assert_eq!(env.now() - begin, days(10));
+}
+
+#[tokio::test]
+async fn signals_are_kept_from_the_start_in_their_order() {
+    let env = TestEnv::new().workflow(points);
+    let run = env.start(points, "p", ()).await.unwrap();
     for n in [3, 4] {
-        world.signal(&AddPoints(n));
+        run.signal(AddPoints(n)).await.unwrap();
     }
-    world.advance(hours(1)).signal(&AddPoints(5)).signal(&AddPoints(0));
-    assert_eq!(world.result::<u64>().unwrap(), 12);
+    env.advance(hours(1)).await;
+    run.signal(AddPoints(5)).await.unwrap();
+    run.signal(AddPoints(0)).await.unwrap();
+    assert_eq!(run.result().await, Ok(12));
 }
 
-#[test]
-fn a_signal_that_is_not_declared_is_named() {
-    let mut world = World::new(App::new().workflow(undeclared));
-    world.start(undeclared, ());
-    let blocked = world.blocked().unwrap().to_string();
-    assert!(blocked.contains("workflow `Undeclared` reads the signal `deny`"), "{blocked}");
+#[tokio::test]
+async fn a_signal_that_is_not_declared_is_named() {
+    let run = TestEnv::new().workflow(undeclared).start(undeclared, "u", ()).await.unwrap();
+    let blocked = blocked(&run).await.to_string();
+    assert!(blocked.contains("workflow `Undeclared` reads the message `deny`"), "{blocked}");
     assert!(blocked.contains("approval.rs"), "{blocked}");
 }

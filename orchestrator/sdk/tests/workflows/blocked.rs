@@ -1,10 +1,11 @@
 //! What a workflow must not do, and what is said about it.
 
-use millrace::{Blocked, prelude::*};
+use millrace::{Blocked, RunError, TestEnv, prelude::*};
 use millrace_core::Payload;
+use millrace_format::message::{InboxMessage, SignalMessage, StartMessage};
 use serde::{Deserialize, Serialize};
 
-use crate::driver::World;
+use crate::kit::blocked;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Order {
@@ -71,46 +72,58 @@ fn json(text: &str) -> Payload {
     Payload::parse(text).unwrap()
 }
 
-#[test]
-fn a_tokio_timer_is_named_with_its_line() {
-    let mut world = World::new(App::new().workflow(sleepy));
-    world.start(sleepy, ()).finish();
-    let Some(Blocked::Foreign { on, at }) = world.blocked() else { panic!("{:?}", world.blocked()) };
+/// A start by somebody who knows no types.
+async fn start_raw(env: &TestEnv, workflow: &str, input: &str) {
+    let text = format!(r#"{{"type":"start","workflow":"{workflow}","id":"a","input":{input}}}"#);
+    let start: StartMessage = serde_json::from_str(&text).unwrap();
+    env.backend().send(InboxMessage::Start(start)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tokio_timer_is_named_with_its_line() {
+    let run = TestEnv::new().workflow(sleepy).start(sleepy, "s", ()).await.unwrap();
+    let Blocked::Foreign { on, at } = blocked(&run).await else { panic!() };
     assert_eq!(on, "tokio::time::sleep::sleep");
     assert!(at.as_ref().unwrap().contains("blocked.rs"), "{at:?}");
 }
 
+/// The engine's own threads have no tokio timer.
 #[test]
-fn a_foreign_future_is_named_with_its_line() {
-    let mut world = World::new(App::new().workflow(listening));
-    world.start(listening, ()).finish();
-    let Some(Blocked::Foreign { on, at }) = world.blocked() else { panic!("{:?}", world.blocked()) };
+fn a_tokio_timer_is_named_without_a_runtime_too() {
+    let env = TestEnv::new().workflow(sleepy);
+    let result = futures::executor::block_on(async { env.start(sleepy, "s", ()).await?.result().await });
+    assert!(matches!(result, Err(RunError::Blocked(Blocked::Foreign { .. }))), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_foreign_future_is_named_with_its_line() {
+    let run = TestEnv::new().workflow(listening).start(listening, "l", ()).await.unwrap();
+    let Blocked::Foreign { on, at } = blocked(&run).await else { panic!() };
     assert_eq!(on, "tokio::sync::oneshot::Receiver<T>");
     assert!(at.as_ref().unwrap().contains("blocked.rs"), "{at:?}");
 }
 
-#[test]
-fn a_future_that_only_wakes_itself_is_stopped() {
-    let mut world = World::new(App::new().workflow(restless));
-    world.start(restless, ());
-    assert!(matches!(world.blocked(), Some(Blocked::Foreign { .. })), "{:?}", world.blocked());
+#[tokio::test]
+async fn a_future_that_only_wakes_itself_is_stopped() {
+    let run = TestEnv::new().workflow(restless).start(restless, "r", ()).await.unwrap();
+    let blocked = blocked(&run).await;
+    assert!(matches!(blocked, Blocked::Foreign { .. }), "{blocked:?}");
 }
 
-#[test]
-fn a_panic_is_told_with_its_line() {
-    let mut world = World::new(App::new().workflow(panics));
-    world.start(panics, 7).finish();
-    let Some(Blocked::Panic { message, at }) = world.blocked() else { panic!("{:?}", world.blocked()) };
+#[tokio::test]
+async fn a_panic_is_told_with_its_line() {
+    let run = TestEnv::new().workflow(panics).start(panics, "p", 7).await.unwrap();
+    let Blocked::Panic { message, at } = blocked(&run).await else { panic!() };
     assert_eq!(message, "no luck with 7");
     assert!(at.as_ref().unwrap().contains("blocked.rs"), "{at:?}");
 }
 
-#[test]
-fn what_cannot_be_read_is_named_by_type_and_field() {
-    let blocked = |world: &World| world.blocked().unwrap().to_string();
-    let mut world = World::new(App::new().workflow(orders));
-    world.start_raw("Orders", json(r#"{"lines":[{"quantity":"two"}]}"#));
-    let input = blocked(&world);
+#[tokio::test]
+async fn what_cannot_be_read_is_named_by_type_and_field() {
+    let env = TestEnv::new().workflow(orders).mock(count, Ok);
+    start_raw(&env, "Orders", r#"{"lines":[{"quantity":"two"}]}"#).await;
+    let run = env.handle(orders, "a").unwrap();
+    let input = blocked(&run).await.to_string();
     assert!(
         input.starts_with("the input of workflow `Orders` is not a `workflows::blocked::Order`"),
         "{input}"
@@ -120,29 +133,31 @@ fn what_cannot_be_read_is_named_by_type_and_field() {
         "{input}"
     );
 
-    let mut world = World::new(App::new().workflow(orders)).mock(count, Ok);
-    world.start_raw("Orders", json(r#"{"lines":[{"quantity":2}]}"#)).finish();
-    world.signal_raw("approve", json(r#"{"by":5}"#));
-    let signal = blocked(&world);
+    run.terminate("again").await.unwrap();
+    start_raw(&env, "Orders", r#"{"lines":[{"quantity":2}]}"#).await;
+    let signal = r#"{"type":"signal","id":"a","name":"approve","input":{"by":5}}"#;
+    let signal: SignalMessage = serde_json::from_str(signal).unwrap();
+    env.backend().send(InboxMessage::Signal(signal)).await.unwrap();
+    let signal = blocked(&run).await.to_string();
     assert!(
         signal.starts_with("signal `approve` is not a `workflows::blocked::Approve`: field `by`: "),
         "{signal}"
     );
 }
 
-#[test]
-fn a_result_of_another_shape_is_named() {
-    let mut world = World::new(App::new().workflow(orders));
-    world.mock_raw("count", |_| Ok(json("\"many\"")));
-    world.start_raw("Orders", json(r#"{"lines":[{"quantity":2}]}"#)).finish();
-    let blocked = world.blocked().unwrap().to_string();
+#[tokio::test]
+async fn a_result_of_another_shape_is_named() {
+    let env = TestEnv::new().workflow(orders).mock_raw("count", |_| Ok(json("\"many\"")));
+    let run = env.start(orders, "o", Order { lines: vec![Line { quantity: 2 }] }).await.unwrap();
+    let blocked = blocked(&run).await.to_string();
     assert!(blocked.starts_with("the result of activity `count` (activity 1) is not a `u32`"), "{blocked}");
 }
 
-#[test]
-fn an_unknown_workflow_is_told_what_there_is() {
-    let mut world = World::new(App::new().workflow(orders).workflow(sleepy));
-    world.start_raw("Nothing", json("null"));
+#[tokio::test]
+async fn an_unknown_workflow_is_told_what_there_is() {
+    let env = TestEnv::new().workflow(orders).workflow(sleepy);
+    start_raw(&env, "Nothing", "null").await;
     let known = vec!["Orders".to_owned(), "Sleepy".to_owned()];
-    assert_eq!(world.blocked(), Some(&Blocked::UnknownWorkflow { workflow: "Nothing".into(), known }));
+    let found = blocked(&env.handle(orders, "a").unwrap()).await;
+    assert_eq!(found, Blocked::UnknownWorkflow { workflow: "Nothing".into(), known });
 }

@@ -1,9 +1,9 @@
 //! Cancel requests, shields, and calls that are dropped.
 
-use millrace::{Fault, prelude::*};
+use millrace::{Fault, OnCancel, TestEnv, prelude::*};
 use serde::{Deserialize, Serialize};
 
-use crate::driver::World;
+use crate::kit::{cold_and_warm, fault, kinds};
 
 #[activity]
 async fn rent_gpu() -> Result<String, ActivityError>;
@@ -70,55 +70,118 @@ async fn drops(ctx: WorkflowContext) -> Result<(), WorkflowError> {
     Ok(())
 }
 
-fn world(app: App) -> World {
-    World::new(app).mock(rent_gpu, |()| Ok("h200".into())).mock(run_job, |_| Ok(7)).mock(release, |_| Ok(()))
+#[workflow]
+async fn scoped(ctx: WorkflowContext) -> Result<(u32, u32), WorkflowError> {
+    let jobs = ctx.scope();
+    let stop = ctx.spawn({
+        let (ctx, jobs) = (ctx.clone(), jobs.clone());
+        async move {
+            ctx.sleep(minutes(1)).await?;
+            jobs.cancel("superseded");
+            ctx.sleep(minutes(1)).await
+        }
+    });
+    let (inside, outside) = join!(jobs.activity(run_job, "in".into()), ctx.activity(rent_gpu, ()));
+    assert_eq!(inside.unwrap_err().fault, Fault::Canceled { reason: "superseded".into() });
+    assert!(outside.is_ok() && ctx.canceled().is_none() && jobs.canceled().is_some());
+    assert!(jobs.sleep(secs(1)).await.is_err(), "what is called later, too");
+    stop.await?;
+    Ok((1, 2))
 }
 
-#[test]
-fn a_canceled_run_cleans_up_and_ends_as_canceled() {
-    for cold in [false, true] {
-        let mut world = world(App::new().workflow(gpu_job));
-        world.cold = cold;
-        world.start(gpu_job, ()).advance(minutes(1)).cancel("superseded").finish();
-        assert_eq!(world.result::<u32>().unwrap_err(), Fault::Canceled { reason: "superseded".into() });
-        assert_eq!((world.inputs(run_job).len(), world.inputs(release)), (0, vec!["h200".to_owned()]));
-        assert_eq!(world.kinds()[4..7], ["CancelRequested", "TimerCanceled", "ActivityScheduled"]);
-        assert_eq!(world.kinds().last(), Some(&"RunCanceled"));
+/// How a call ends that is asked to stop, by what the author wants then.
+#[workflow]
+async fn by_policy(ctx: WorkflowContext, on_cancel: String) -> Result<String, WorkflowError> {
+    let policy = match on_cancel.as_str() {
+        "wait" => OnCancel::Wait,
+        "abandon" => OnCancel::Abandon,
+        _ => OnCancel::Try,
+    };
+    let ended = ctx.activity(run_job, "job".into()).on_cancel(policy).await;
+    ctx.shielded().sleep(minutes(1)).await?; // the run's own end would tell the attempt
+    Ok(ended.map_or_else(|failure| failure.to_string(), |n| n.to_string()))
+}
+
+fn env() -> TestEnv {
+    TestEnv::new().mock(rent_gpu, |()| Ok("h200".into())).mock(run_job, |_| Ok(7)).mock(release, |_| Ok(()))
+}
+
+#[tokio::test]
+async fn a_canceled_run_cleans_up_and_ends_as_canceled() {
+    for env in cold_and_warm(|| env().workflow(gpu_job)) {
+        let run = env.start(gpu_job, "g", ()).await.unwrap();
+        env.advance(minutes(1)).await;
+        run.cancel("superseded").await.unwrap();
+        assert_eq!(fault(&run).await, Fault::Canceled { reason: "superseded".into() });
+        assert_eq!((env.calls(run_job).len(), env.calls(release)), (0, vec!["h200".to_owned()]));
+        let kinds = kinds(&run).await;
+        assert_eq!(kinds[4..7], ["CancelRequested", "TimerCanceled", "ActivityScheduled"]);
+        assert_eq!(kinds.last(), Some(&"RunCanceled"));
     }
 }
 
-#[test]
-fn without_a_cancel_request_it_ends_well() {
-    let mut world = world(App::new().workflow(gpu_job));
-    world.start(gpu_job, ()).finish();
-    assert_eq!(world.result::<u32>().unwrap(), 7);
+#[tokio::test]
+async fn without_a_cancel_request_it_ends_well() {
+    let env = env().workflow(gpu_job);
+    assert_eq!(env.start(gpu_job, "g", ()).await.unwrap().result().await, Ok(7));
 }
 
-#[test]
-fn every_wait_ends_and_those_to_come_as_well() {
-    let mut world = World::new(App::new().workflow(waits));
-    world.start(waits, ()).cancel("why");
-    let texts: Vec<String> = world.result().unwrap();
+#[tokio::test]
+async fn every_wait_ends_and_those_to_come_as_well() {
+    let env = env().workflow(waits);
+    env.hold(run_job);
+    let run = env.start(waits, "w", ()).await.unwrap();
+    run.cancel("why").await.unwrap();
+    let texts = run.result().await.unwrap();
     assert!(texts.len() == 7 && texts.iter().all(|text| text.ends_with("canceled: why")), "{texts:#?}");
-    assert_eq!(world.canceled, [1, 3], "the run's end tells the attempts");
+    env.release(run_job).await;
+    assert!(env.calls(run_job).is_empty(), "the run has ended, and nobody wants it done");
 }
 
-#[test]
-fn a_run_may_answer_a_cancel_request_with_a_result() {
-    let mut world = World::new(App::new().workflow(stubborn));
-    world.start(stubborn, ()).cancel("why").cancel("again").finish();
-    assert_eq!(world.result::<String>().unwrap(), "done anyway");
+#[tokio::test]
+async fn a_run_may_answer_a_cancel_request_with_a_result() {
+    let run = TestEnv::new().workflow(stubborn).start(stubborn, "s", ()).await.unwrap();
+    run.cancel("why").await.unwrap();
+    run.cancel("again").await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "done anyway");
 }
 
-#[test]
-fn a_dropped_call_is_canceled_and_one_that_was_not_sent_leaves_no_trace() {
-    let mut world = World::new(App::new().workflow(drops));
-    world.hold_tasks = true; // nobody runs the slow job
-    world.start(drops, ()).finish();
-    world.result::<()>().unwrap();
-    let kinds = world.kinds();
-    let rest = ["TimerFired", "ActivityCancelRequested", "TimerStarted", "TimerFired", "RunCompleted"];
-    assert_eq!(kinds[..3], ["RunStarted", "ActivityScheduled", "TimerStarted"]);
-    assert_eq!(kinds[3..], rest);
-    assert_eq!(world.canceled, [1], "a heartbeating attempt is told");
+#[tokio::test]
+async fn a_dropped_call_is_canceled_and_one_that_was_not_sent_leaves_no_trace() {
+    for env in cold_and_warm(|| env().workflow(drops)) {
+        env.hold(run_job); // nobody runs the slow job
+        let run = env.start(drops, "d", ()).await.unwrap();
+        run.result().await.unwrap();
+        let kinds = kinds(&run).await;
+        let rest = ["TimerFired", "ActivityCancelRequested", "TimerStarted", "TimerFired", "RunCompleted"];
+        assert_eq!(kinds[..3], ["RunStarted", "ActivityScheduled", "TimerStarted"]);
+        assert_eq!(kinds[3..], rest);
+    }
+}
+
+#[tokio::test]
+async fn a_scope_is_canceled_on_its_own() {
+    for env in cold_and_warm(|| env().workflow(scoped)) {
+        env.hold(run_job);
+        let run = env.start(scoped, "s", ()).await.unwrap();
+        assert_eq!(run.result().await, Ok((1, 2)));
+    }
+}
+
+#[tokio::test]
+async fn a_canceled_call_stops_goes_on_or_is_waited_for() {
+    for (policy, ends, calls) in [
+        ("try", "activity `run_job` (attempts: 0): canceled: why", 0),
+        ("abandon", "activity `run_job` (attempts: 0): canceled: why", 1),
+        ("wait", "activity `run_job` (attempts: 1): canceled: ", 0), // it beats, so it hears of it
+    ] {
+        let env = env().workflow(by_policy);
+        env.hold(run_job);
+        let run = env.start(by_policy, "p", policy.to_owned()).await.unwrap();
+        run.cancel("why").await.unwrap();
+        env.release(run_job).await;
+        let ended = run.result().await.unwrap();
+        assert!(ended.starts_with(ends), "{policy}: {ended}");
+        assert_eq!(env.calls(run_job).len(), calls, "{policy}");
+    }
 }

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use futures::executor::block_on;
 use millrace::dev::{Dev, Folder, Options};
-use millrace::{RunError, prelude::*};
+use millrace::{RunError, TestEnv, prelude::*};
 use serde::{Deserialize, Serialize};
-
-use crate::driver::World;
 
 #[derive(Debug, Signal, Serialize, Deserialize)]
 pub struct Ping;
@@ -113,9 +111,9 @@ fn nobody_waits_for_a_folder_without_an_engine() {
 
 #[test]
 fn a_panic_while_a_run_leaves_the_cache_is_caught() {
-    let mut world = World::new(App::new().workflow(explosive));
-    world.start(explosive, ());
-    drop(world);
+    let env = TestEnv::new().workflow(explosive);
+    block_on(env.start(explosive, "e", ()).into_future()).unwrap();
+    drop(env);
 }
 
 /// Blocks its thread until the channel's other end is gone, as a dead network mount would.

@@ -3,9 +3,9 @@
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
-use millrace::prelude::*;
+use millrace::{TestEnv, prelude::*};
 
-use crate::driver::World;
+use crate::kit::kinds;
 
 #[activity]
 async fn resize(n: u32) -> Result<u32, ActivityError> {
@@ -63,45 +63,52 @@ async fn shuffled(ctx: WorkflowContext) -> Result<Vec<u32>, WorkflowError> {
     Ok(got)
 }
 
-#[test]
-fn combinators_fan_out() {
-    let mut world = World::new(App::new().workflow(fan_out).activity(resize));
-    world.start(fan_out, ()).finish();
-    assert_eq!(world.result::<(u32, u32, u32)>().unwrap(), (72, 3160, 10));
-    let canceled = world.kinds().into_iter().filter(|kind| *kind == "ActivityCancelRequested").count();
+fn env() -> TestEnv {
+    TestEnv::new().activity(resize)
+}
+
+#[tokio::test]
+async fn combinators_fan_out() {
+    let run = env().workflow(fan_out).start(fan_out, "f", ()).await.unwrap();
+    assert_eq!(run.result().await, Ok((72, 3160, 10)));
+    let canceled = kinds(&run).await.into_iter().filter(|kind| *kind == "ActivityCancelRequested").count();
     assert_eq!(canceled, 2);
 }
 
-#[test]
-fn no_more_than_the_limit_run_at_once_and_results_keep_their_order() {
-    let mut world = World::new(App::new().workflow(bounded).activity(resize));
-    world.start(bounded, ()).finish();
+#[tokio::test]
+async fn no_more_than_the_limit_run_at_once_and_results_keep_their_order() {
+    let env = env().workflow(bounded);
+    env.hold(resize);
+    let run = env.start(bounded, "b", ()).await.unwrap();
+    assert_eq!(run.describe().await.unwrap().activities.len(), 4);
+    env.release(resize).await;
     let expected: Vec<u32> = (0..20).map(|i| if i == 13 { 99 } else { i * 2 }).collect();
-    assert_eq!(world.result::<Vec<u32>>().unwrap(), expected);
-    assert_eq!(world.most_tasks_at_once(), 4);
+    assert_eq!(run.result().await.unwrap(), expected);
 }
 
-#[test]
-fn a_timer_by_reference_outlives_the_rounds() {
-    let mut world = World::new(App::new().workflow(patient));
-    world.start(patient, ()).finish();
-    assert_eq!(world.result::<u32>().unwrap(), 6);
+#[tokio::test]
+async fn a_timer_by_reference_outlives_the_rounds() {
+    let run = TestEnv::new().workflow(patient).start(patient, "p", ()).await.unwrap();
+    assert_eq!(run.result().await, Ok(6));
 }
 
-#[test]
-fn a_thousand_activities_are_asked_for_in_their_order() {
-    let mut world = World::new(App::new().workflow(thousand));
-    world.start(thousand, ());
-    assert_eq!(world.history.len(), 1001);
-    let activities: Vec<u64> = world.live.as_ref().unwrap().run.activities.keys().copied().collect();
+#[tokio::test]
+async fn a_thousand_activities_are_asked_for_in_their_order() {
+    let env = env().workflow(thousand);
+    env.hold(resize);
+    let run = env.start(thousand, "t", ()).await.unwrap();
+    let described = run.describe().await.unwrap();
+    assert_eq!(described.events, 1001);
+    let activities: Vec<u64> = described.activities.iter().map(|activity| activity.activity_id).collect();
     assert_eq!(activities, (1..=1000).collect::<Vec<_>>());
 }
 
-#[test]
-fn fresh_branches_are_stable_under_a_random_select() {
-    let mut world = World::new(App::new().workflow(shuffled).activity(resize));
-    world.start(shuffled, ()).finish();
+#[tokio::test]
+async fn fresh_branches_are_stable_under_a_random_select() {
+    let env = env().workflow(shuffled);
+    let run = env.start(shuffled, "s", ()).await.unwrap();
+    run.result().await.unwrap();
     for _ in 0..20 {
-        world.replay().unwrap();
+        env.replay(shuffled, &run.history().await.unwrap()).unwrap();
     }
 }

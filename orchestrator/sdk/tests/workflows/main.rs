@@ -1,15 +1,23 @@
-//! Workflows as authors write them, run through the core's turns and replayed from the start after each.
+//! Workflows as authors write them, in the test kit: through the core's turns, and replayed from the start after each.
 #![allow(missing_docs, unreachable_pub, reason = "examples")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests, outside of `#[test]` too")]
 
 mod approval;
 mod blocked;
 mod cancellation;
+mod children;
 mod determinism;
-#[path = "../driver/mod.rs"]
-mod driver;
 mod embedded;
+mod entity;
 mod fan_out;
+mod kit;
 mod main_job;
+mod maps;
+mod queries;
 mod saga;
+mod schedule_costs;
+mod schedules;
+mod starts;
 mod state;
+mod test_kit;
+mod updates;

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
-use millrace::{Fault, prelude::*};
+use millrace::{Fault, RunError, TestEnv, prelude::*};
 use millrace_core::EventKind;
 use serde::{Deserialize, Serialize};
 
-use crate::driver::World;
+use crate::kit::fault;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelSpec {
@@ -79,13 +79,16 @@ fn spec(threshold: f64) -> ModelSpec {
     ModelSpec { dataset: "digits".into(), threshold }
 }
 
-#[test]
-fn runs_to_the_end_with_the_options_asked_for() {
-    let mut world = World::new(app().share(Registry { deployed: 0.into() }));
-    world.start(train_test_deploy, spec(0.5)).finish();
-    assert_eq!(world.result::<String>().unwrap(), "successfully trained, tested, and deployed!");
-    let scheduled: Vec<_> = world
-        .history
+fn env() -> TestEnv {
+    TestEnv::of(app().share(Registry { deployed: 0.into() }))
+}
+
+#[tokio::test]
+async fn runs_to_the_end_with_the_options_asked_for() {
+    let run = env().start(train_test_deploy, "t", spec(0.5)).await.unwrap();
+    assert_eq!(run.result().await.unwrap(), "successfully trained, tested, and deployed!");
+    let history = run.history().await.unwrap();
+    let scheduled: Vec<_> = history
         .iter()
         .filter_map(|event| match &event.kind {
             EventKind::ActivityScheduled(e) => Some(e),
@@ -100,11 +103,10 @@ fn runs_to_the_end_with_the_options_asked_for() {
     assert!(deploy.options.exclusive);
 }
 
-#[test]
-fn a_failure_reaches_the_result_with_its_type_and_details() {
-    let mut world = World::new(app().share(Registry { deployed: 0.into() }));
-    world.start(train_test_deploy, spec(0.9)).finish();
-    let fault: Fault = world.result::<String>().unwrap_err();
+#[tokio::test]
+async fn a_failure_reaches_the_result_with_its_type_and_details() {
+    let run = env().start(train_test_deploy, "t", spec(0.9)).await.unwrap();
+    let fault: Fault = fault(&run).await;
     assert!(fault.is("BelowThreshold") && fault.details() == Some(Report { accuracy: 0.6 }));
     assert_eq!(fault.to_string(), "BelowThreshold: accuracy 0.6 is below 0.9");
 }
@@ -142,15 +144,10 @@ fn what_would_go_wrong_later_is_said_at_the_start() {
     assert_eq!(queues, ["cpu", "gpu"]);
 }
 
-#[test]
-fn an_activity_that_is_not_registered_is_named() {
-    let mut world = World::new(App::new().workflow(train_test_deploy).activity(test));
-    world.start(train_test_deploy, spec(0.5)).advance(secs(2));
-    let EventKind::ActivityAttemptFailed(failed) = &world.history[2].kind else {
-        panic!("{:?}", world.history)
-    };
-    assert_eq!(
-        failed.fault.to_string(),
-        "UnknownActivity: no activity `train` is registered here (registered: test)"
-    );
+#[tokio::test]
+async fn an_activity_that_nobody_runs_is_named() {
+    let env = TestEnv::new().workflow(train_test_deploy).activity(test);
+    let result = env.start(train_test_deploy, "t", spec(0.5)).await.unwrap().result().await;
+    let Err(RunError::Failed(failure)) = result else { panic!("{result:?}") };
+    assert!(failure.to_string().contains("activity `train` is neither mocked nor registered"), "{failure}");
 }

@@ -1,8 +1,8 @@
 //! Undoing.
 
-use millrace::prelude::*;
+use millrace::{TestEnv, prelude::*};
 
-use crate::driver::{World, fails};
+use crate::kit::{fails, fault};
 
 #[activity]
 async fn book(what: String) -> Result<String, ActivityError>;
@@ -24,44 +24,44 @@ async fn trip(ctx: WorkflowContext, to: String) -> Result<Vec<String>, WorkflowE
     .await
 }
 
-fn world(refused: &'static str) -> World {
-    let booked =
-        move |what: String| if what.starts_with(refused) { Err(fails("Sold", "out")) } else { Ok(what) };
-    World::new(App::new().workflow(trip)).mock(book, booked)
+fn env(refused: &'static str) -> TestEnv {
+    let booked = move |what: String| if what.starts_with(refused) { fails("Sold", "out") } else { Ok(what) };
+    TestEnv::new().workflow(trip).mock(book, booked)
 }
 
-#[test]
-fn what_was_done_is_undone_last_first() {
-    let mut world = world("car").mock(cancel_booking, |_| Ok(()));
-    world.start(trip, "Rome".into()).finish();
-    assert!(world.result::<Vec<String>>().unwrap_err().is("Sold"));
-    assert_eq!(world.inputs(cancel_booking), ["flight in Rome", "hotel in Rome"]);
+#[tokio::test]
+async fn what_was_done_is_undone_last_first() {
+    let env = env("car").mock(cancel_booking, |_| Ok(()));
+    let run = env.start(trip, "t", "Rome".into()).await.unwrap();
+    assert!(fault(&run).await.is("Sold"));
+    assert_eq!(env.calls(cancel_booking), ["flight in Rome", "hotel in Rome"]);
 }
 
-#[test]
-fn nothing_is_undone_if_all_went_well() {
-    let mut world = world("nothing").mock(cancel_booking, |_| Ok(()));
-    world.start(trip, "Rome".into()).finish();
-    assert_eq!(world.result::<Vec<String>>().unwrap().len(), 3);
-    assert!(world.inputs(cancel_booking).is_empty());
+#[tokio::test]
+async fn nothing_is_undone_if_all_went_well() {
+    let env = env("nothing").mock(cancel_booking, |_| Ok(()));
+    let run = env.start(trip, "t", "Rome".into()).await.unwrap();
+    assert_eq!(run.result().await.unwrap().len(), 3);
+    assert!(env.calls(cancel_booking).is_empty());
 }
 
-#[test]
-fn a_failure_to_undo_is_a_cause_and_stops_no_other() {
-    let mut world = world("car").mock(cancel_booking, |id| {
-        if id.starts_with("flight") { Err(fails("Closed", "try tomorrow")) } else { Ok(()) }
+#[tokio::test]
+async fn a_failure_to_undo_is_a_cause_and_stops_no_other() {
+    let env = env("car").mock(cancel_booking, |id| {
+        if id.starts_with("flight") { fails("Closed", "try tomorrow") } else { Ok(()) }
     });
-    world.start(trip, "Rome".into()).finish();
-    let fault = world.result::<Vec<String>>().unwrap_err();
+    let fault = fault(&env.start(trip, "t", "Rome".into()).await.unwrap()).await;
     let causes = &fault.application().unwrap().causes;
     assert!(causes[0].contains("`cancel_booking`") && causes[0].contains("try tomorrow"), "{fault}");
-    assert_eq!(world.inputs(cancel_booking), ["flight in Rome", "hotel in Rome"]);
+    assert_eq!(env.calls(cancel_booking), ["flight in Rome", "hotel in Rome"]);
 }
 
-#[test]
-fn a_canceled_saga_is_undone_and_then_canceled() {
-    let mut world = world("nothing").mock(cancel_booking, |_| Ok(()));
-    world.start(trip, "Rome".into()).advance(minutes(1)).cancel("too hot").finish();
-    assert_eq!(world.result::<Vec<String>>().unwrap_err().to_string(), "canceled: too hot");
-    assert_eq!(world.inputs(cancel_booking).len(), 3);
+#[tokio::test]
+async fn a_canceled_saga_is_undone_and_then_canceled() {
+    let env = env("nothing").mock(cancel_booking, |_| Ok(()));
+    let run = env.start(trip, "t", "Rome".into()).await.unwrap();
+    env.advance(minutes(1)).await;
+    run.cancel("too hot").await.unwrap();
+    assert_eq!(fault(&run).await.to_string(), "canceled: too hot");
+    assert_eq!(env.calls(cancel_booking).len(), 3);
 }

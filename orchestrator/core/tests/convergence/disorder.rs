@@ -1,0 +1,239 @@
+//! A queue without order, a process that dies at any moment, and the settling of messages as the engine does it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use millrace_core::{
+    Effect, Event, Identity, Incoming, Message, Run, RunId, RunInfo, Timestamp, Verdict, WorkflowCode,
+};
+
+use crate::script::*;
+
+/// What may go wrong, drawn step by step. When the draws run out, nothing goes wrong any more.
+pub(crate) struct Chance(std::vec::IntoIter<u8>);
+
+impl Chance {
+    pub(crate) fn of(draws: Vec<u8>) -> Self {
+        Self(draws.into_iter())
+    }
+
+    fn next(&mut self) -> u8 {
+        self.0.next().unwrap_or(0)
+    }
+
+    fn one_in(&mut self, n: u8) -> bool {
+        self.0.next().is_some_and(|draw| draw % n == 1)
+    }
+}
+
+/// A queue that keeps what is not deleted, in no order; a worker that answers tasks; other workflows that answer too.
+#[derive(Default)]
+pub(crate) struct Queue {
+    /// Messages with the time at which they can be received.
+    waiting: Vec<(Timestamp, Incoming)>,
+    /// Replaced runs.
+    archive: BTreeMap<RunId, Run>,
+    /// What others were told.
+    pub(crate) told: BTreeSet<String>,
+    /// Runs whose end is in the index.
+    pub(crate) closed: BTreeSet<RunId>,
+}
+
+impl Queue {
+    fn send(&mut self, at: Timestamp, message: Incoming) {
+        self.waiting.push((at, Incoming { receive_count: 0, ..message }));
+    }
+
+    /// Every activity fails at its first attempts: how often is its number. The same attempt always ends alike.
+    fn work(&mut self, run: &Run, activity_id: u64, attempt: u32, at: Timestamp) {
+        if run.task(activity_id, attempt, at).is_none() {
+            return; // as the dispatcher does
+        }
+        let message = if u64::from(attempt) > activity_id {
+            completed(activity_id, attempt)
+        } else {
+            failed(activity_id, attempt)
+        };
+        self.send(at, for_run(run.info.run_id, message));
+    }
+
+    fn dispatch(&mut self, run: &Run, effects: &[Effect]) {
+        let run_id = run.info.run_id;
+        for effect in effects {
+            match effect.clone() {
+                Effect::SendTask { activity_id, attempt, at } => self.work(run, activity_id, attempt, at),
+                Effect::SendTimer { timer_id, at } => self.send(at, for_run(run_id, timer(timer_id))),
+                Effect::SendWake { wake: n, at } => self.send(at, for_run(run_id, wake(n))),
+                // A child of a high number has no end.
+                Effect::SendStart { child_id, at }
+                    if child_id < 9 && run.children.contains_key(&child_id) =>
+                {
+                    self.send(at, for_run(run_id, child_completed(child_id)));
+                }
+                Effect::StopChild { child_id, how, .. } => {
+                    self.told.insert(format!("{how:?} child {child_id}"));
+                }
+                Effect::Send { sent_id, .. } if run.sent.contains_key(&sent_id) => {
+                    self.told.insert(run.sent[&sent_id].describe());
+                }
+                Effect::ReportToParent => {
+                    self.told.insert(format!("{:?}", run.report_to_parent().expect("an end")));
+                }
+                Effect::IndexClosed => {
+                    self.closed.insert(run_id);
+                }
+                _ => {} // Nothing that comes back.
+            }
+        }
+    }
+
+    fn repair(&mut self, run: &Run, guard: &Identity) {
+        let open: Vec<_> = run.effects_guarded_by(guard).map(|pending| pending.effect.clone()).collect();
+        self.dispatch(run, &open);
+    }
+}
+
+/// One workflow on its way through all that.
+pub(crate) struct Drive {
+    pub(crate) world: World,
+    pub(crate) queue: Queue,
+    /// The replaced runs' histories.
+    pub(crate) earlier: Vec<(RunInfo, Vec<Event>)>,
+}
+
+/// Drives a workflow until no message is left.
+pub(crate) fn drive(code: impl WorkflowCode + 'static, messages: &[Incoming], draws: Vec<u8>) -> Drive {
+    let mut chance = Chance::of(draws);
+    let mut drive = Drive::of(code, messages);
+    for step in 0..5_000 {
+        assert!(step < 4_999, "the run does not come to an end");
+        if drive.is_done() {
+            break;
+        }
+        let batch = drive.receive(&mut chance);
+        drive.turns(batch, &mut chance);
+    }
+    drive
+}
+
+impl Drive {
+    pub(crate) fn of(code: impl WorkflowCode + 'static, messages: &[Incoming]) -> Self {
+        let (world, mut queue) = (World::with(code), Queue::default());
+        for message in messages {
+            // Never too old to wait for the run: how long that is, is another test's.
+            queue.send(at(0.0), Incoming { sent_at: at(1e9), ..message.clone() });
+        }
+        Self { world, queue, earlier: vec![] }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.queue.waiting.is_empty()
+    }
+
+    /// The histories of all runs, the oldest first.
+    pub(crate) fn histories(&self) -> impl Iterator<Item = (&RunInfo, &[Event])> {
+        let earlier = self.earlier.iter().map(|(info, events)| (info, events.as_slice()));
+        earlier.chain([(&self.world.run().info, self.world.history.as_slice())])
+    }
+
+    /// A batch of one to four messages in any order; some arrive twice, some keep a copy in the queue.
+    pub(crate) fn receive(&mut self, chance: &mut Chance) -> Vec<Incoming> {
+        let (queue, world) = (&mut self.queue, &mut self.world);
+        let due = |now: f64, queue: &Queue| -> Vec<usize> {
+            (0..queue.waiting.len()).filter(|i| queue.waiting[*i].0 <= at(now)).collect()
+        };
+        if due(world.now, queue).is_empty() {
+            let next = queue.waiting.iter().map(|(at, _)| *at).min().expect("a message");
+            world.now = (next.as_millis() - T0) as f64 / 1000.0 + 0.001;
+        }
+        let mut batch = Vec::new();
+        for _ in 0..=chance.next() % 4 {
+            let due = due(world.now, queue);
+            let Some(i) = due.get(usize::from(chance.next()) % due.len().max(1)) else { break };
+            let (_, mut message) = queue.waiting.swap_remove(*i);
+            message.receive_count += 1;
+            if chance.one_in(5) {
+                batch.push(message.clone()); // twice in one batch
+            }
+            if chance.one_in(5) {
+                queue.waiting.push((at(world.now + 40.0), message.clone())); // and once more, late
+            }
+            batch.push(message);
+        }
+        batch
+    }
+
+    /// Turns until no message of the batch is left to be decided again.
+    pub(crate) fn turns(&mut self, mut batch: Vec<Incoming>, chance: &mut Chance) {
+        while !batch.is_empty() {
+            batch = self.turn(batch, chance);
+        }
+    }
+
+    /// One turn, with its crashes: before the commit, and between commit and dispatch, where only redelivery repairs.
+    /// Gives the messages that are to be decided again.
+    fn turn(&mut self, batch: Vec<Incoming>, chance: &mut Chance) -> Vec<Incoming> {
+        if chance.one_in(8) {
+            return self.give_back(&batch);
+        }
+        if chance.one_in(4) {
+            self.world.cool();
+        }
+        let history = self.world.history.clone();
+        self.world.entropy += 1;
+        let decision = self.world.turn(&batch);
+        if let Some(replaced) = decision.replaces {
+            // Before the commit, so no crash comes in between.
+            let left: Vec<_> = replaced.effects.values().map(|pending| pending.effect.clone()).collect();
+            self.queue.dispatch(&replaced, &left);
+            self.earlier.push((replaced.info.clone(), history));
+            self.queue.archive.insert(replaced.info.run_id, *replaced);
+        }
+        if chance.one_in(5) {
+            return self.give_back(&batch);
+        }
+        let effects: Vec<_> = decision.effects.iter().map(|pending| pending.effect.clone()).collect();
+        let sent = if chance.one_in(6) { effects.len() / 2 } else { effects.len() };
+        if let Some(live) = &self.world.live {
+            self.queue.dispatch(&live.run, &effects[..sent]);
+        }
+        if sent < effects.len() {
+            return self.give_back(&batch);
+        }
+        if let Some(live) = &mut self.world.live {
+            effects.iter().for_each(|effect| live.run.has_done(effect));
+        }
+        let settled = batch.into_iter().zip(decision.verdicts);
+        settled.filter_map(|(message, verdict)| self.settle(message, verdict)).collect()
+    }
+
+    /// The process died: the next one knows only what is in the log.
+    fn give_back(&mut self, batch: &[Incoming]) -> Vec<Incoming> {
+        self.world.cool();
+        let later = at(self.world.now + 30.0);
+        self.queue.waiting.extend(batch.iter().map(|message| (later, message.clone())));
+        vec![]
+    }
+
+    fn settle(&mut self, message: Incoming, verdict: Verdict) -> Option<Incoming> {
+        let (world, queue) = (&self.world, &mut self.queue);
+        let identity = message.message.identity();
+        match verdict {
+            Verdict::Absorbed | Verdict::Refused(_) => {}
+            Verdict::Repeated | Verdict::Stale(_) => queue.repair(world.run(), &identity),
+            Verdict::Early(due) => queue.send(due, message),
+            Verdict::Wait => queue.waiting.push((at(world.now + 1.0), message)),
+            Verdict::Again => return Some(message),
+            Verdict::Elsewhere(run_id) => {
+                queue.repair(world.run(), &Identity::Earlier(run_id, Box::new(identity.clone())));
+                let run = queue.archive.get(&run_id).expect("a run of this workflow").clone();
+                queue.repair(&run, &identity);
+            }
+            Verdict::Rejected(_) => {
+                queue.repair(world.run(), &identity);
+                let may = matches!(message.message, Message::Signal { .. } | Message::Update { .. });
+                assert!(may && !world.run().status.is_open(), "{message:?}");
+            }
+        }
+        None
+    }
+}

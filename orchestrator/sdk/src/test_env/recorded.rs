@@ -1,0 +1,46 @@
+//! Recorded histories: could this code have made them?
+
+use millrace_core::{Blocked, Event, EventKind, Replay, RunId, RunInfo, WorkflowCode, WorkflowId};
+
+use super::code::Code;
+use super::entry::Entry;
+use super::world::{Inside, World};
+
+impl World {
+    /// Whether code could have made this history, as far as it goes.
+    pub(super) fn replay(&self, code: &Code, workflow: &str, history: &[Event]) -> Result<(), Blocked> {
+        let info = self.info_of(history).map_err(|message| Blocked::BadInput { message })?;
+        if info.workflow.as_str() != workflow {
+            let message = format!("this is the history of a `{}`, not of a `{workflow}`", info.workflow);
+            return Err(Blocked::BadInput { message });
+        }
+        let _inside = Inside::enter();
+        let replayed = code.instantiate(&info).and_then(|code| {
+            let mut replay = Replay::new(code);
+            replay.follow(history).map(|()| replay.next_command())
+        });
+        // The code of a run that was blocked may well go on from there.
+        let may_go_on = history.iter().any(|event| matches!(event.kind, EventKind::RunBlocked(_)));
+        match replayed? {
+            Some(command) if !may_go_on => Err(Blocked::Nondeterminism {
+                event: history.last().map_or(0, |event| event.n) + 1,
+                expected: "nothing".to_owned(),
+                got: command.describe(),
+            }),
+            _ => Ok(()),
+        }
+    }
+    /// The run that a history is of; if it was not made here, some run that it might be of.
+    fn info_of(&self, history: &[Event]) -> Result<RunInfo, String> {
+        let Some(Event { t, kind: EventKind::RunStarted(started), .. }) = history.first() else {
+            return Err("a history begins with `RunStarted`".to_owned());
+        };
+        let mut runs = self.workflows.values().flat_map(Entry::runs);
+        if let Some(known) = runs.find(|record| record.history.first() == history.first()) {
+            return Ok(known.run.info.clone());
+        }
+        let workflow_id = WorkflowId::new("replayed").map_err(|error| error.to_string())?;
+        let (run_id, workflow) = (RunId::from_random(1), started.workflow.clone());
+        Ok(RunInfo { workflow_id, run_id, workflow, started_at: *t })
+    }
+}
