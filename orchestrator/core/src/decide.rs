@@ -3,6 +3,8 @@
 mod absorb;
 mod begin;
 mod children;
+mod forks;
+mod holds;
 mod resume;
 mod updates;
 
@@ -22,6 +24,9 @@ pub const SUSPECT_WAKE: Duration = Duration::from_secs(1);
 /// How long a signal, cancel or terminate waits for a run that does not exist yet (G10).
 pub const WAIT_FOR_RUN: Duration = Duration::from_secs(60);
 
+/// How often a signal is received before the one it follows counts as lost; more than two minutes.
+pub const WAIT_FOR_TURN: u32 = 20;
+
 /// How long a message that has been received so often waits for a run that does not exist yet.
 pub fn wait_for_run(receive_count: u32) -> Duration {
     Duration::from_secs(u64::from(receive_count).min(10))
@@ -29,11 +34,7 @@ pub fn wait_for_run(receive_count: u32) -> Duration {
 
 /// How many of a message's receives found that its run did not exist yet (G10): nothing that the code did.
 fn waits(message: &Incoming, started_at: Timestamp) -> u32 {
-    use crate::Message::{Cancel, Resume, Signal, Terminate, Update};
-    if !matches!(
-        message.message,
-        Signal { .. } | Update { .. } | Cancel { .. } | Terminate { .. } | Resume { .. }
-    ) {
+    if matches!(message.message, Message::Start(_) | Message::Fork(_)) || !message.message.is_request() {
         return 0;
     }
     let mut left = started_at.since(message.sent_at).min(WAIT_FOR_RUN);
@@ -42,7 +43,11 @@ fn waits(message: &Incoming, started_at: Timestamp) -> u32 {
         waits += 1;
         left = left.saturating_sub(wait_for_run(waits));
     }
-    waits
+    match &message.message {
+        // Nor that the signal before this one had not come.
+        Message::Signal { after: Some(_), .. } => waits.max(WAIT_FOR_TURN),
+        _ => waits,
+    }
 }
 
 /// What a turn may know beside the run and the messages.
@@ -146,14 +151,19 @@ pub fn decide(live: &mut Option<Live>, messages: &[Incoming], turn: &Turn<'_>) -
         has_input,
         throttled_until: throttled.map(|(_, until)| until),
         begins_next: false,
+        copied: 0,
         guard: None,
         decision: Decision::default(),
     };
     decider.decision.verdicts = vec![Verdict::Repeated; messages.len()];
-    let terminates = |i: &usize| matches!(messages[*i].message, Message::Terminate { .. });
+    let terminates = |i: &usize| match &messages[*i].message {
+        Message::Terminate { .. } => true,
+        Message::Fork(fork) => fork.replaces,
+        _ => false,
+    };
     let continues = live.as_ref().is_some_and(|live| live.run.continued.is_some());
     let rank = |i: &usize| match messages[*i].message {
-        Message::Start(_) => 0,
+        Message::Start(_) | Message::Fork(_) => 0,
         // Before anything runs the code of a run that is only about to begin.
         Message::Terminate { .. } if continues => 1,
         _ => 2,
@@ -164,10 +174,15 @@ pub fn decide(live: &mut Option<Live>, messages: &[Incoming], turn: &Turn<'_>) -
         let ends = order.iter().any(terminates);
         decider.go_on_as_new(live, &messages[*first], ends);
     }
+    let mut waiting = Vec::new();
     for i in order {
         let verdict = decider.absorb(live, &messages[i]);
+        if verdict == Verdict::Wait {
+            waiting.push(i);
+        }
         decider.decision.verdicts[i] = decider.unless_it_continues(live, verdict);
     }
+    decider.absorb_in_turn(live, messages, waiting);
     if continues && let Some(live) = live {
         decider.bring_up(live);
     }
@@ -192,6 +207,7 @@ pub fn end_local(
         has_input: decision.has_input,
         throttled_until: None,
         begins_next: false,
+        copied: 0,
         guard: decision.guard.clone(),
         decision,
     };
@@ -231,6 +247,8 @@ struct Decider<'a> {
     throttled_until: Option<Timestamp>,
     /// Whether a start waits for this turn's commit to begin the next run: what follows it is for that run.
     begins_next: bool,
+    /// How many of this turn's events are another run's: code has seen them before.
+    copied: usize,
     /// The identity whose redelivery repairs this turn's effects.
     guard: Option<Identity>,
     decision: Decision,
@@ -295,7 +313,7 @@ impl Decider<'_> {
     }
 
     fn arm_wake(&mut self, run: &mut Run) {
-        let retry = run.blocked.as_ref().map(|mark| self.retry_time(mark));
+        let retry = run.blocked.as_ref().filter(|_| run.paused.is_none()).map(|mark| self.retry_time(mark));
         let Some(at) = [run.next_deadline(), retry].into_iter().flatten().min() else { return };
         if self.guard.is_none() || run.wake.is_some_and(|armed| armed.at <= at) {
             return;

@@ -66,6 +66,30 @@ pub struct RunStarted {
     /// What that run had been told and not read.
     #[serde(default, skip_serializing_if = "Unread::is_empty")]
     pub unread: Unread,
+    /// The version of the code that the run is pinned to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Where the events up to some number come from, this one's contents included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<ForkedFrom>,
+}
+
+/// The run whose first events a run has taken over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForkedFrom {
+    /// Whose.
+    pub workflow_id: WorkflowId,
+    /// Which run.
+    pub run_id: RunId,
+    /// The last event that was taken over.
+    pub event: u64,
+    /// When the new run began; time limits count from here.
+    pub at: Timestamp,
+    /// What the code's random numbers are made of: those of the events that were taken over must come again.
+    pub seed: RunId,
+    /// Who wanted that, and why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// Messages that a run leaves to the next one, unread, oldest first.
@@ -425,6 +449,55 @@ pub struct ResumeRequested {
     pub request_id: RequestId,
 }
 
+/// Somebody held back the code: what the run is told is recorded, and waits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunPaused {
+    /// Who, and why.
+    pub reason: String,
+    /// The pause request.
+    pub request_id: RequestId,
+}
+
+/// The code goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunUnpaused {
+    /// The unpause request.
+    pub request_id: RequestId,
+}
+
+/// Somebody held back an activity: no attempt follows the one that is under way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActivityPaused {
+    /// Which activity.
+    pub activity_id: ActivityId,
+    /// Who, and why.
+    pub reason: String,
+    /// The pause request.
+    pub request_id: RequestId,
+}
+
+/// The activity's attempts go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActivityUnpaused {
+    /// Which activity.
+    pub activity_id: ActivityId,
+    /// Its attempt from here on; a task of an earlier one may still wait in its queue, and is void.
+    pub attempt: u32,
+    /// The unpause request.
+    pub request_id: RequestId,
+}
+
+/// Somebody wanted the next attempt at once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActivityRetryRequested {
+    /// Which activity.
+    pub activity_id: ActivityId,
+    /// Its attempt from here on; the one that waited for its time is void.
+    pub attempt: u32,
+    /// The retry request.
+    pub request_id: RequestId,
+}
+
 macro_rules! kinds {
     ($($name:ident),* $(,)?) => {
         /// What happened.
@@ -473,6 +546,9 @@ kinds!(
     ActivityCompleted,
     ActivityFailed,
     ActivityCancelRequested,
+    ActivityPaused,
+    ActivityUnpaused,
+    ActivityRetryRequested,
     LocalActivityCompleted,
     LocalActivityFailed,
     TimerStarted,
@@ -491,6 +567,8 @@ kinds!(
     Patched,
     CancelRequested,
     ResumeRequested,
+    RunPaused,
+    RunUnpaused,
 );
 
 impl EventKind {

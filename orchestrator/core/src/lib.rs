@@ -39,10 +39,10 @@ pub use id::{
     ActivityId, ChildId, Identity, InvalidId, Namespace, RequestId, RunId, SentId, TaskQueue, TimerId,
     WorkflowId, WorkflowType,
 };
-pub use message::{IdConflict, IdReuse, Incoming, Message, Start, Stop, WithStart};
+pub use message::{Fork, IdConflict, IdReuse, Incoming, Message, SourceLog, Start, Stop, WithStart};
 pub use pace::{Pace, Runaway};
 pub use payload::Payload;
 pub use replay::{Coroutine, Offered, Replay, RunInfo, WorkflowCode};
 pub use retry::RetryPolicy;
-pub use run::{ActivityState, BlockedMark, CarriedRequest, RejectedUpdate, Run, Status, Wake};
+pub use run::{ActivityState, BlockedMark, CarriedRequest, PausedMark, RejectedUpdate, Run, Status, Wake};
 pub use time::Timestamp;

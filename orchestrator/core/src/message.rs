@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActivityOutcome, ChildId, Identity, OutcomeResult, Parent, Payload, RequestId, RunId, StopChild, TimerId,
-    Timestamp, WorkflowType,
+    ActivityId, ActivityOutcome, ChildId, Event, Identity, OutcomeResult, Parent, Payload, RequestId, RunId,
+    StopChild, TimerId, Timestamp, WorkflowId, WorkflowType,
 };
 
 /// A message for one workflow, with what its envelope says.
@@ -35,6 +35,8 @@ pub enum Message {
         input: Payload,
         /// Makes it count once.
         request_id: RequestId,
+        /// The signal of the same sender that comes before it.
+        after: Option<RequestId>,
     },
     /// Ask the run something that it answers.
     Update {
@@ -61,6 +63,29 @@ pub enum Message {
     },
     /// Try a blocked run again now.
     Resume {
+        /// Makes it count once.
+        request_id: RequestId,
+    },
+    /// Hold back the code, or what follows the current attempt of one of its activities, until further notice.
+    Pause {
+        /// Which activity; the code if none is named.
+        activity_id: Option<ActivityId>,
+        /// Who wants that, and why.
+        reason: String,
+        /// Makes it count once.
+        request_id: RequestId,
+    },
+    /// Go on with what was held back.
+    Unpause {
+        /// Which activity; the code if none is named.
+        activity_id: Option<ActivityId>,
+        /// Makes it count once.
+        request_id: RequestId,
+    },
+    /// Make the attempt that an activity waits for now.
+    Retry {
+        /// Which activity.
+        activity_id: ActivityId,
         /// Makes it count once.
         request_id: RequestId,
     },
@@ -92,6 +117,8 @@ pub enum Message {
     },
     /// The parent wants this child to stop.
     Stop(Box<Stop>),
+    /// Begin a run with the first events of another.
+    Fork(Box<Fork>),
 }
 
 impl Message {
@@ -103,8 +130,12 @@ impl Message {
             | Self::Update { request_id, .. }
             | Self::Cancel { request_id, .. }
             | Self::Terminate { request_id, .. }
-            | Self::Resume { request_id } => Identity::Request(request_id.clone()),
+            | Self::Resume { request_id }
+            | Self::Pause { request_id, .. }
+            | Self::Unpause { request_id, .. }
+            | Self::Retry { request_id, .. } => Identity::Request(request_id.clone()),
             Self::Stop(stop) => Identity::Request(stop.request_id()),
+            Self::Fork(fork) => Identity::Request(fork.request_id.clone()),
             Self::ChildOutcome { child_id, .. } => Identity::Child(*child_id),
             Self::Outcome(outcome) | Self::Completion { outcome, .. } => {
                 Identity::Activity(outcome.activity_id, outcome.attempt)
@@ -136,12 +167,17 @@ impl Message {
             Self::Cancel { .. } => "cancel",
             Self::Terminate { .. } => "terminate",
             Self::Resume { .. } => "resume",
+            Self::Pause { .. } => "pause",
+            Self::Unpause { .. } => "unpause",
+            Self::Retry { .. } => "retry",
             Self::Outcome(_) => "outcome",
             Self::Completion { .. } => "complete",
             Self::Timer { .. } => "timer",
             Self::Wake { .. } => "wake",
             Self::ChildOutcome { .. } => "child_outcome",
             Self::Stop(_) => "stop_child",
+            Self::Fork(fork) if fork.replaces => "reset",
+            Self::Fork(_) => "fork",
         }
     }
 }
@@ -195,6 +231,37 @@ impl Stop {
     pub fn request_id(&self) -> RequestId {
         self.parent.stop_request(self.how)
     }
+}
+
+/// A request to begin a run with the first events of another: what was asked for there and has no end is done again, what
+/// had ended is not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fork {
+    /// Whose events.
+    pub source: WorkflowId,
+    /// Which run's; the current one's if none is named.
+    pub source_run: Option<RunId>,
+    /// The last event that the new run takes over.
+    pub event: u64,
+    /// Whether the new run is told the signals that came after that event.
+    pub reapply: bool,
+    /// Whether it takes the place of an open run of its id, which is terminated: then it is a reset.
+    pub replaces: bool,
+    /// Who wants that, and why.
+    pub reason: String,
+    /// Makes it count once.
+    pub request_id: RequestId,
+    /// The source as the host has read it, or why it could not.
+    pub log: Result<SourceLog, String>,
+}
+
+/// The events of a run that another begins with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceLog {
+    /// Which run's.
+    pub run_id: RunId,
+    /// All of them.
+    pub events: std::sync::Arc<[Event]>,
 }
 
 /// The signal of a signal-with-start, the update of an update-with-start.

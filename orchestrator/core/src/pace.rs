@@ -64,8 +64,12 @@ pub(crate) fn is_input(run: &Run, incoming: &Incoming) -> bool {
         | Message::Update { request_id, .. }
         | Message::Cancel { request_id, .. }
         | Message::Terminate { request_id, .. }
-        | Message::Resume { request_id } => request_id,
+        | Message::Resume { request_id }
+        | Message::Pause { request_id, .. }
+        | Message::Unpause { request_id, .. }
+        | Message::Retry { request_id, .. } => request_id,
         Message::Start(start) if start.signal.is_some() || !run.status.is_open() => &start.request_id,
+        Message::Fork(fork) => &fork.request_id,
         Message::Start(_)
         | Message::Outcome(_)
         | Message::Completion { .. }

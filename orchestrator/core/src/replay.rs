@@ -12,12 +12,28 @@ use crate::{
 pub struct RunInfo {
     /// The user's id.
     pub workflow_id: WorkflowId,
-    /// This execution; also the seed of the code's random numbers.
+    /// This execution.
     pub run_id: RunId,
+    /// What the code's random numbers are made of: its own id, but for a run that has taken over another's events.
+    pub seed: RunId,
     /// Which code.
     pub workflow: WorkflowType,
+    /// Which version of it, if the run is pinned to one.
+    pub version: Option<String>,
     /// When the run began.
     pub started_at: Timestamp,
+}
+
+impl RunInfo {
+    /// A run that has no events yet.
+    pub fn new(
+        workflow_id: WorkflowId,
+        run_id: RunId,
+        workflow: WorkflowType,
+        started_at: Timestamp,
+    ) -> Self {
+        Self { workflow_id, run_id, seed: run_id, workflow, version: None, started_at }
+    }
 }
 
 /// Workflow code that has been started and is suspended between events. A host implements this over whatever its
@@ -66,6 +82,11 @@ pub enum Offered {
 pub trait WorkflowCode: Send + Sync {
     /// Code for a run; it does nothing before its first event.
     fn instantiate(&self, info: &RunInfo) -> Result<Box<dyn Coroutine>, Blocked>;
+
+    /// The version of this workflow's code that new runs are pinned to, if they are.
+    fn version(&self, _workflow: &WorkflowType) -> Option<String> {
+        None
+    }
 }
 
 /// Workflow code on its way through a history.

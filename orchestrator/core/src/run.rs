@@ -69,13 +69,26 @@ pub struct ActivityState {
     pub scheduled_at: Timestamp,
     /// The current attempt, from 1.
     pub attempt: u32,
+    /// When that is available.
+    pub available_at: Timestamp,
+    /// Attempts that were void before anybody made them: they do not count against the policy.
+    pub skipped: u32,
     /// Why the attempt before it failed.
     pub last_failure: Option<Fault>,
     /// It was asked to stop, and the code waits for how it ends: no attempt follows a failed one.
     pub canceling: bool,
+    /// Somebody holds it back.
+    pub paused: bool,
+    /// Its attempt is held back, too: whoever gets a task of it is to drop it, and unpausing sends another.
+    pub withheld: bool,
 }
 
 impl ActivityState {
+    /// Whether the current attempt's time has not come: nobody makes it yet.
+    pub fn waits(&self, now: Timestamp) -> bool {
+        self.attempt > 1 && now < self.available_at
+    }
+
     /// When the activity must have ended, if there is a limit.
     pub fn deadline(&self) -> Option<Timestamp> {
         self.scheduled.options.schedule_to_close.map(|limit| self.scheduled_at.plus(limit))
@@ -89,6 +102,15 @@ pub struct Wake {
     pub wake: u64,
     /// When it is due.
     pub at: Timestamp,
+}
+
+/// Why and since when somebody holds back the code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PausedMark {
+    /// Who, and why.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// Why and since when the code has not been able to go on.
@@ -135,6 +157,8 @@ pub struct Run {
     pub last_event: u64,
     /// The time of the last event.
     pub last_time: Timestamp,
+    /// When it began: the time of its first event, unless that is another run's.
+    pub began: Timestamp,
     /// How it began.
     pub started: Option<Arc<RunStarted>>,
     /// When the run must have ended, if there is a limit.
@@ -169,6 +193,8 @@ pub struct Run {
     pub wakes_absorbed: u64,
     /// Set while the code cannot go on.
     pub blocked: Option<BlockedMark>,
+    /// Set while the code may not go on.
+    pub paused: Option<PausedMark>,
     /// The turns that it has lately made on its own; counted only where they are limited.
     pub pace: Option<Pace>,
     /// What the code shows of its state.
@@ -191,6 +217,7 @@ impl Run {
             status: Status::Running,
             turn: 0,
             last_event: 0,
+            began: Timestamp::default(),
             started: None,
             deadline: None,
             activities: BTreeMap::new(),
@@ -208,6 +235,7 @@ impl Run {
             wakes_sent: 0,
             wakes_absorbed: 0,
             blocked: None,
+            paused: None,
             pace: None,
             published: None,
         }
@@ -220,20 +248,41 @@ impl Run {
         self.last_time = event.t;
         match &event.kind {
             EventKind::RunStarted(e) => {
-                let of_run = e.run_timeout.map(|limit| (event.t.plus(limit), limit));
-                let of_workflow = e.execution_deadline.map(|at| (at, at.since(event.t)));
+                let began = e.forked_from.as_ref().map_or(event.t, |forked| forked.at);
+                self.began = began;
+                let of_run = e.run_timeout.map(|limit| (began.plus(limit), limit));
+                let of_workflow = e.execution_deadline.map(|at| (at, at.since(began)));
+                self.info.version.clone_from(&e.version);
+                self.info.seed = e.forked_from.as_ref().map_or(self.info.run_id, |forked| forked.seed);
                 self.deadline = of_run.into_iter().chain(of_workflow).min();
                 self.remember(&e.request_id);
                 e.unread.updates.iter().for_each(|update| self.ask(&update.request_id));
                 self.started = Some(Arc::new(e.clone()));
             }
-            EventKind::ActivityScheduled(e) => self.schedule(e, event.t),
+            // What was taken over from another run begins anew.
+            EventKind::ActivityScheduled(e) => self.schedule(e, event.t.max(self.began)),
             EventKind::ActivityAttemptFailed(e) => {
                 if let Some(activity) = self.activities.get_mut(&e.activity_id) {
                     activity.attempt = e.next_attempt;
+                    activity.available_at = e.retry_at;
                     activity.last_failure = Some(e.fault.clone());
+                    activity.withheld = activity.paused;
                     self.effects.remove(&EffectKey::Task(e.activity_id));
                 }
+            }
+            EventKind::ActivityPaused(e) => {
+                self.remember(&e.request_id);
+                self.pause_activity(e.activity_id, event.t);
+            }
+            EventKind::ActivityUnpaused(e) => {
+                self.remember(&e.request_id);
+                let available_at = |activity: &ActivityState| activity.available_at.max(event.t);
+                let at = self.activities.get(&e.activity_id).map_or(event.t, available_at);
+                self.next_attempt(e.activity_id, e.attempt, at);
+            }
+            EventKind::ActivityRetryRequested(e) => {
+                self.remember(&e.request_id);
+                self.next_attempt(e.activity_id, e.attempt, event.t);
             }
             EventKind::ActivityCompleted(e) => self.end_activity(e.activity_id),
             EventKind::ActivityFailed(e) => self.end_activity(e.activity_id),
@@ -270,6 +319,14 @@ impl Run {
             | EventKind::Patched(_) => {}
             EventKind::CancelRequested(e) => self.remember(&e.request_id),
             EventKind::ResumeRequested(e) => self.remember(&e.request_id),
+            EventKind::RunPaused(e) => {
+                self.remember(&e.request_id);
+                self.paused = Some(PausedMark { reason: e.reason.clone(), since: event.t });
+            }
+            EventKind::RunUnpaused(e) => {
+                self.remember(&e.request_id);
+                self.paused = None;
+            }
             EventKind::RunBlocked(_) => {}
             EventKind::RunCompleted(_) => self.close(Status::Completed),
             EventKind::RunFailed(_) => self.close(Status::Failed),
@@ -409,10 +466,36 @@ impl Run {
             scheduled: Arc::new(event.clone()),
             scheduled_at: at,
             attempt: 1,
+            available_at: at,
+            skipped: 0,
             last_failure: None,
             canceling: false,
+            paused: false,
+            withheld: false,
         };
         self.activities.insert(event.activity_id, state);
+    }
+
+    /// An attempt that still waits for its time is void with that; one that may be under way is let go on.
+    fn pause_activity(&mut self, activity_id: ActivityId, at: Timestamp) {
+        let Some(activity) = self.activities.get_mut(&activity_id) else { return };
+        activity.paused = true;
+        if activity.waits(at) {
+            activity.withheld = true;
+            self.effects.remove(&EffectKey::Task(activity_id));
+        }
+    }
+
+    fn next_attempt(&mut self, activity_id: ActivityId, attempt: u32, at: Timestamp) {
+        let Some(activity) = self.activities.get_mut(&activity_id) else { return };
+        activity.paused = false;
+        if attempt != activity.attempt {
+            activity.skipped += attempt.saturating_sub(activity.attempt);
+            activity.attempt = attempt;
+            activity.available_at = at;
+            activity.withheld = false;
+            self.effects.remove(&EffectKey::Task(activity_id));
+        }
     }
 
     fn end_activity(&mut self, activity_id: ActivityId) {
@@ -455,6 +538,7 @@ impl Run {
         self.children.retain(|_, child| child.options.parent_close == ParentClose::Abandon);
         self.wake = None;
         self.blocked = None;
+        self.paused = None;
         if status != Status::ContinuedAsNew {
             self.pace = None;
         }
@@ -491,12 +575,12 @@ mod tests {
 
     #[test]
     fn g2_above_the_limit_the_oldest_requests_are_forgotten_but_never_the_start() {
-        let info = RunInfo {
-            workflow_id: "w".parse().unwrap(),
-            run_id: RunId::from_random(1),
-            workflow: "W".parse().unwrap(),
-            started_at: Timestamp::default(),
-        };
+        let info = RunInfo::new(
+            "w".parse().unwrap(),
+            RunId::from_random(1),
+            "W".parse().unwrap(),
+            Timestamp::default(),
+        );
         let mut run = Run::new(info);
         let started = RunStarted {
             workflow: "W".parse().unwrap(),
@@ -511,6 +595,8 @@ mod tests {
             continued_from: None,
             first_run_id: None,
             unread: crate::Unread::default(),
+            version: None,
+            forked_from: None,
         };
         run.apply(&Event { n: 1, t: Timestamp::default(), kind: started.into() });
         for n in 2..=5_000 {

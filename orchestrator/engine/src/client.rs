@@ -94,8 +94,9 @@ impl Client {
     /// reason why it was rejected. A request that changes nothing leaves no trace in the log: then the run's head tells.
     /// Of a start that is rejected a client in another process hears nothing; let it wait no longer than it wants to.
     pub async fn absorbed(&self, request: &InboxMessage) -> Result<RunId, ClientError> {
-        let (id, run_id, request_id) = address(request);
-        let request_id = request_id.ok_or_else(|| ClientError::Rejected("request_id: is missing".into()))?;
+        let (id, run_id) = (request.workflow_id(), request.run_id().filter(|_| !request.begins_run()));
+        let request_id =
+            request.request_id().ok_or_else(|| ClientError::Rejected("request_id: is missing".into()))?;
         loop {
             let changed = self.changed(id);
             if let Some(reason) = self.rejection(request_id) {
@@ -176,28 +177,32 @@ impl Client {
     }
 }
 
-fn address(request: &InboxMessage) -> (&WorkflowId, Option<RunId>, Option<&RequestId>) {
-    match request {
-        InboxMessage::Start(m) => (&m.id, m.run_id, m.request_id.as_ref()),
-        InboxMessage::Signal(m) | InboxMessage::Update(m) => (&m.id, m.run_id, m.request_id.as_ref()),
-        InboxMessage::Cancel(m) | InboxMessage::Terminate(m) => (&m.id, m.run_id, m.request_id.as_ref()),
-        InboxMessage::Resume(m) => (&m.id, m.run_id, m.request_id.as_ref()),
-        InboxMessage::Complete(m) => (&m.token.workflow_id, Some(m.token.run_id), m.request_id.as_ref()),
-        InboxMessage::Fail(m) => (&m.token.workflow_id, Some(m.token.run_id), m.request_id.as_ref()),
-    }
-}
-
 /// What becomes of a request that this run has not absorbed, if that can be said: a closed run takes nothing but a
 /// start, and one that is not blocked goes on without being resumed.
 fn without_trace(request: &InboxMessage, wanted: Option<RunId>, run: &Run) -> Option<Result<RunId, String>> {
-    if matches!(request, InboxMessage::Start(_)) {
+    if request.begins_run() {
         return None;
     }
     if !run.status.is_open() || !is_meant(run, wanted) {
         return Some(Err("the run is closed".into()));
     }
-    let goes_on = matches!(request, InboxMessage::Resume(_)) && run.blocked.is_none();
-    goes_on.then_some(Ok(run.info.run_id))
+    let activity_id = match request {
+        InboxMessage::Pause(m) => m.activity_id,
+        InboxMessage::Unpause(m) => m.activity_id,
+        InboxMessage::Retry(m) => Some(m.activity_id),
+        _ => None,
+    };
+    let activity = activity_id.map(|id| run.activities.get(&id));
+    if let (Some(id), Some(None)) = (activity_id, activity) {
+        return Some(Err(format!("activity_id: the run has no open activity {id}")));
+    }
+    let is_paused = activity.flatten().map_or(run.paused.is_some(), |activity| activity.paused);
+    match request {
+        InboxMessage::Resume(_) if run.blocked.is_none() => Some(Ok(run.info.run_id)),
+        InboxMessage::Pause(_) if is_paused => Some(Err("it is paused already".into())),
+        InboxMessage::Unpause(_) if !is_paused => Some(Err("it is not paused".into())),
+        _ => None,
+    }
 }
 
 /// Whether a request that names `wanted` is for this run: the first of the runs that continue one another means the last.

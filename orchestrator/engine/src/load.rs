@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millrace_core::{Event, RunId, WorkflowId, decide::Live};
+use millrace_core::{Event, RunId, SourceLog, WorkflowId, decide::Live};
 use millrace_format::history::{self, FORMAT, Tail};
 use millrace_format::{Corrupt, Head, Header, Keys};
 
@@ -83,6 +83,21 @@ impl Reader {
         events.extend(head.events.iter().cloned());
         Self::check_sequence(header, &events, &self.keys)?;
         Ok(events)
+    }
+
+    /// The events of a run that another is to begin with; `None` if there is no such run.
+    pub(crate) async fn source(
+        &self,
+        id: &WorkflowId,
+        run: Option<RunId>,
+    ) -> Result<Option<SourceLog>, LoadError> {
+        let head = match run {
+            None => self.head(id).await?,
+            Some(run) => self.head_of(id, run).await?,
+        };
+        let Some(head) = head else { return Ok(None) };
+        let events = self.events(&head).await?.into();
+        Ok(Some(SourceLog { run_id: head.header.run_id, events }))
     }
 
     /// The current run with everything a turn needs.

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use millrace_core::{
     ActivityId, BlockedMark, CarriedRequest, ChildId, ChildScheduled, EffectKey, Event, EventKind, Fault,
-    Pace, Payload, PendingEffect, RejectedUpdate, Run, RunId, RunInfo, Status, Timestamp, Wake, WorkflowId,
-    WorkflowType,
+    Pace, PausedMark, Payload, PendingEffect, RejectedUpdate, Run, RunId, RunInfo, Status, Timestamp, Wake,
+    WorkflowId, WorkflowType,
 };
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +88,9 @@ pub struct Header {
     /// Set while the code cannot go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<BlockedMark>,
+    /// Set while somebody holds back the code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<PausedMark>,
     /// Requests that earlier runs of this id have absorbed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub carried: Vec<CarriedRequest>,
@@ -124,6 +127,15 @@ pub struct PendingActivity {
     pub activity: String,
     /// The current attempt.
     pub attempt: u32,
+    /// When that is available, if others were before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available_at: Option<Timestamp>,
+    /// Somebody holds the activity back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+    /// Its attempt is held back, too: a task of it is to be dropped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
     /// Why the attempt before it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Fault>,
@@ -147,6 +159,9 @@ impl Header {
             activity_id: *id,
             activity: state.scheduled.activity.clone(),
             attempt: state.attempt,
+            available_at: (state.attempt > 1).then_some(state.available_at),
+            paused: state.paused,
+            withheld: state.withheld,
             last_failure: state.last_failure.clone(),
         };
         Self {
@@ -172,6 +187,7 @@ impl Header {
             pace: run.pace,
             published: run.published.clone(),
             blocked: run.blocked.clone(),
+            paused: run.paused.clone(),
             carried: run.carried.clone(),
             rejected: run.rejected.clone(),
             children: run.children.values().map(|child| child_of(child)).collect(),
@@ -180,13 +196,8 @@ impl Header {
 
     /// The run that this header and all its events describe.
     pub fn restore(&self, events: &[Event]) -> Run {
-        let info = RunInfo {
-            workflow_id: self.workflow_id.clone(),
-            run_id: self.run_id,
-            workflow: self.workflow.clone(),
-            started_at: self.started_at,
-        };
-        let mut run = Run::new(info);
+        let (workflow_id, workflow) = (self.workflow_id.clone(), self.workflow.clone());
+        let mut run = Run::new(RunInfo::new(workflow_id, self.run_id, workflow, self.started_at));
         events.iter().for_each(|event| run.apply(event));
         run.turn = self.turn;
         run.wake = self.wake;

@@ -1,15 +1,19 @@
 //! Messages: what may come through the inbox, what travels between the system's own parts, and the checks at the door.
 
+mod address;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use millrace_core::{
-    ActivityId, ActivityOutcome, ApplicationFailure, ChildId, ChildOptions, CompletionToken, Fault,
+    ActivityId, ActivityOutcome, ApplicationFailure, ChildId, ChildOptions, CompletionToken, Fault, Fork,
     IdConflict, IdReuse, Message, Namespace, OutcomeResult, Parent, Payload, RequestId, RunId, Start, Stop,
     Task, TimerId, WithStart, WorkflowId, WorkflowType,
 };
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
+
+pub use address::read_request;
 
 /// The version of the message contract.
 pub const VERSION: u32 = 1;
@@ -48,6 +52,16 @@ pub enum InboxMessage {
     Terminate(StopMessage),
     /// Try a blocked run again now.
     Resume(ResumeMessage),
+    /// Hold back the code, or the attempts of one of its activities.
+    Pause(PauseMessage),
+    /// Go on with what was held back.
+    Unpause(UnpauseMessage),
+    /// Make the attempt that an activity waits for now.
+    Retry(RetryMessage),
+    /// Replace the run by one that begins with its first events.
+    Reset(ResetMessage),
+    /// Begin a run with the first events of another workflow's.
+    Fork(ForkMessage),
     /// Give the result of an activity that completes later.
     Complete(CompleteMessage),
     /// Say why there is none.
@@ -79,6 +93,21 @@ macro_rules! inbox_message {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub request_id: Option<RequestId>,
             $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl $name {
+            /// A message for the workflow's current run; whoever passes it on completes it.
+            #[allow(clippy::too_many_arguments, reason = "one for each field of the contract")]
+            pub fn new(id: WorkflowId $(, $field: $type)*) -> Self {
+                let (v, run_id, namespace, request_id) = (None, None, None, None);
+                Self { kind: Ignored, v, id, run_id, namespace, request_id $(, $field)* }
+            }
+
+            /// The same for one run of it.
+            #[must_use]
+            pub fn of_run(self, run_id: Option<RunId>) -> Self {
+                Self { run_id, ..self }
+            }
         }
     };
 }
@@ -140,6 +169,9 @@ inbox_message!(
         /// What it carries; `null` if absent.
         #[serde(default)]
         input: Payload,
+        /// Only of a signal: the request id of the one that comes before it. It waits for that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<RequestId>,
     }
 );
 
@@ -156,6 +188,73 @@ inbox_message!(
     /// `{"type":"resume","id":"digits-42"}`
     ResumeMessage {}
 );
+
+inbox_message!(
+    /// `{"type":"pause","id":"digits-42","reason":"the vendor is down"}`
+    PauseMessage {
+        /// The activity whose attempts are held back; the run's code if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activity_id: Option<ActivityId>,
+        /// Who wants that, and why.
+        #[serde(default)]
+        reason: String,
+    }
+);
+
+inbox_message!(
+    /// `{"type":"unpause","id":"digits-42"}`
+    UnpauseMessage {
+        /// The activity; the run's code if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activity_id: Option<ActivityId>,
+    }
+);
+
+inbox_message!(
+    /// `{"type":"retry","id":"digits-42","activity_id":3}`
+    RetryMessage {
+        /// The activity that waits for its next attempt.
+        activity_id: ActivityId,
+    }
+);
+
+inbox_message!(
+    /// `{"type":"reset","id":"digits-42","event":17,"reason":"a bug in the scoring"}`. `run_id` names the run whose events
+    /// are taken; whatever run is open is replaced.
+    ResetMessage {
+        /// The last event that the new run takes over.
+        event: u64,
+        /// Who wants that, and why.
+        #[serde(default)]
+        reason: String,
+        /// Whether the new run is told the signals that came after that event.
+        #[serde(default = "yes")]
+        reapply: bool,
+    }
+);
+
+inbox_message!(
+    /// `{"type":"fork","id":"digits-42-b","from":"digits-42","event":17}`
+    ForkMessage {
+        /// The workflow whose events are taken.
+        from: WorkflowId,
+        /// Its run; the current one if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from_run_id: Option<RunId>,
+        /// The last event that the new run takes over.
+        event: u64,
+        /// Who wants that, and why.
+        #[serde(default)]
+        reason: String,
+        /// Whether the new run is told the signals that came after that event.
+        #[serde(default = "yes")]
+        reapply: bool,
+    }
+);
+
+fn yes() -> bool {
+    true
+}
 
 /// `{"type":"complete","token":"…","result":{…}}`. The token says for whom it is, and counts once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -279,7 +378,21 @@ pub struct StartChild {
     pub parent: Parent,
 }
 
-const PUBLIC: [&str; 8] = ["start", "signal", "update", "cancel", "terminate", "resume", "complete", "fail"];
+const PUBLIC: [&str; 13] = [
+    "start",
+    "signal",
+    "update",
+    "cancel",
+    "terminate",
+    "resume",
+    "pause",
+    "unpause",
+    "retry",
+    "reset",
+    "fork",
+    "complete",
+    "fail",
+];
 /// `signal` and `cancel` too may come through the events queue: from runs.
 const INTERNAL: [&str; 6] = ["outcome", "timer", "wake", "child_outcome", "start_child", "stop_child"];
 
@@ -294,10 +407,16 @@ pub fn read_inbox(body: &str, message_id: &str) -> Result<Addressed, BadMessage>
                 let what = if kind == "signal" { "a signal" } else { "an update" };
                 return Err(BadMessage(format!("name: {what} needs a name")));
             }
-            let (name, input) = (m.name, m.input);
+            let (name, input, after) = (m.name, m.input, m.after);
+            if kind == "update" && after.is_some() {
+                return Err(BadMessage("after: only a signal waits for another; leave it out".into()));
+            }
+            if after.is_some() && after == m.request_id {
+                return Err(BadMessage("after: it names the signal itself; name the one before".into()));
+            }
             address((m.v, m.namespace, m.id, m.run_id), (m.request_id, message_id), |request_id| {
                 match kind.as_ref() {
-                    "signal" => Message::Signal { name, input, request_id },
+                    "signal" => Message::Signal { name, input, request_id, after },
                     _ => Message::Update { name, input, request_id },
                 }
             })
@@ -317,6 +436,49 @@ pub fn read_inbox(body: &str, message_id: &str) -> Result<Addressed, BadMessage>
             let from = (m.request_id, message_id);
             address((m.v, m.namespace, m.id, m.run_id), from, |request_id| Message::Resume { request_id })
         }
+        "pause" => {
+            let m: PauseMessage = typed(body)?;
+            let (activity_id, reason) = (m.activity_id, m.reason);
+            address((m.v, m.namespace, m.id, m.run_id), (m.request_id, message_id), |request_id| {
+                Message::Pause { activity_id, reason, request_id }
+            })
+        }
+        "unpause" => {
+            let m: UnpauseMessage = typed(body)?;
+            let activity_id = m.activity_id;
+            address((m.v, m.namespace, m.id, m.run_id), (m.request_id, message_id), |request_id| {
+                Message::Unpause { activity_id, request_id }
+            })
+        }
+        "retry" => {
+            let m: RetryMessage = typed(body)?;
+            let activity_id = m.activity_id;
+            address((m.v, m.namespace, m.id, m.run_id), (m.request_id, message_id), |request_id| {
+                Message::Retry { activity_id, request_id }
+            })
+        }
+        "reset" => {
+            let m: ResetMessage = typed(body)?;
+            let (source, source_run, cut) = (m.id.clone(), m.run_id, (m.event, m.reapply, m.reason));
+            address((m.v, m.namespace, m.id, None), (m.request_id, message_id), |request_id| {
+                fork((source, source_run), cut, true, request_id)
+            })
+        }
+        "fork" => {
+            let m: ForkMessage = typed(body)?;
+            if m.run_id.is_some() {
+                return Err(BadMessage(
+                    "run_id: a fork makes a new run; `from_run_id` names the source".into(),
+                ));
+            }
+            if m.from == m.id {
+                return Err(BadMessage("from: it is the same workflow; use `reset`, or another id".into()));
+            }
+            let (source, cut) = ((m.from, m.from_run_id), (m.event, m.reapply, m.reason));
+            address((m.v, m.namespace, m.id, None), (m.request_id, message_id), |request_id| {
+                fork(source, cut, false, request_id)
+            })
+        }
         "complete" => {
             let m: CompleteMessage = typed(body)?;
             completion((m.v, m.namespace), m.token, OutcomeResult::Completed(m.result))
@@ -333,6 +495,16 @@ pub fn read_inbox(body: &str, message_id: &str) -> Result<Addressed, BadMessage>
             Err(BadMessage(format!("type: `{other:.100}` is unknown; use one of {}", PUBLIC.join(", "))))
         }
     }
+}
+
+fn fork(
+    (source, source_run): (WorkflowId, Option<RunId>),
+    (event, reapply, reason): (u64, bool, String),
+    replaces: bool,
+    request_id: RequestId,
+) -> Message {
+    let log = Err("from: the source was not read".to_owned()); // The orchestrator does, before it decides.
+    Message::Fork(Box::new(Fork { source, source_run, event, reapply, replaces, reason, request_id, log }))
 }
 
 fn start(m: StartMessage, message_id: &str) -> Result<Addressed, BadMessage> {
@@ -561,7 +733,7 @@ pub fn read_event(body: &str) -> Result<Addressed, BadMessage> {
         "signal" => {
             let report: SignalReport = typed(body)?;
             let (name, input, request_id) = (report.name, report.input, report.request_id);
-            addressed!(report, Message::Signal { name, input, request_id })
+            addressed!(report, Message::Signal { name, input, request_id, after: None })
         }
         "cancel" => {
             let report: CancelReport = typed(body)?;

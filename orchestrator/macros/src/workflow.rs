@@ -15,6 +15,7 @@ const WHAT: &str = "a workflow";
 #[derive(Default)]
 struct WorkflowAttributes {
     name: Option<String>,
+    version: Option<String>,
     accepts: Vec<TypePath>,
 }
 
@@ -23,12 +24,15 @@ impl WorkflowAttributes {
         if meta.path.is_ident("name") {
             let name: LitStr = meta.value()?.parse()?;
             self.name = Some(value::name(&name, value::LONGEST_NAME, value::NAME_EXTRA)?);
+        } else if meta.path.is_ident("version") {
+            let version: LitStr = meta.value()?.parse()?;
+            self.version = Some(value::name(&version, value::LONGEST_NAME, value::NAME_EXTRA)?);
         } else if meta.path.is_ident("accepts") {
             let list;
             syn::parenthesized!(list in meta.input);
             self.accepts.extend(list.parse_terminated(<TypePath as syn::parse::Parse>::parse, Token![,])?);
         } else {
-            return Err(meta.error("unknown option; a workflow takes: name, accepts(..)"));
+            return Err(meta.error("unknown option; a workflow takes: name, version, accepts(..)"));
         }
         Ok(())
     }
@@ -46,7 +50,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> syn::Result<Tok
     let wire = attributes.name.clone().unwrap_or_else(|| pascal(&name.unraw().to_string()));
     let tagged = function.tagged(&marker, &parameters);
     let doc = format!("The type of the workflow [`{name}`], `{wire}` in the history.");
-    let implementation = implementation(&function, &marker, &wire, &attributes.accepts, &parameters);
+    let implementation = implementation(&function, &marker, (&wire, &attributes), &parameters);
     let accepts = &attributes.accepts;
     Ok(quote! {
         #tagged
@@ -77,11 +81,12 @@ fn check(function: &Function, parameters: &[Parameter]) -> syn::Result<()> {
 fn implementation(
     function: &Function,
     marker: &Ident,
-    wire: &str,
-    accepts: &[TypePath],
+    (wire, attributes): (&str, &WorkflowAttributes),
     parameters: &[Parameter],
 ) -> TokenStream {
     let (name, output) = (&function.signature.ident, function.output());
+    let accepts = &attributes.accepts;
+    let version = attributes.version.iter();
     let (input, pattern) = (input_type(parameters), input_pattern(parameters));
     let arguments = parameters.iter().map(|p| match (p.role, &p.name) {
         (Role::Context, _) => quote!(__context),
@@ -92,6 +97,7 @@ fn implementation(
             type Input = #input;
             type Output = #output;
             const NAME: &'static str = #wire;
+            #(const VERSION: Option<&'static str> = Some(#version);)*
             const ACCEPTS: &'static [&'static str] = &[#(<#accepts as ::millrace::Message>::NAME),*];
             fn run(
                 __context: ::millrace::WorkflowContext,

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use millrace_core::{
-    ApplicationFailure, Blocked, Coroutine, Fault, Payload, RunInfo, TaskQueue, WorkflowCode,
-};
+use millrace_core::{ApplicationFailure, Fault, Payload, TaskQueue, WorkflowCode};
+#[cfg(feature = "test")]
+use millrace_core::{Blocked, RunInfo};
 use millrace_engine::{ActivityCode, Attempt};
 
-use crate::host::{Code, Host};
-use crate::map::MapWorkflow;
-use crate::schedule::ScheduleWorkflow;
+#[cfg(feature = "test")]
+use crate::host::Host;
 use crate::shared::{Needs, Shares};
-use crate::{Activity, ActivityBody, ActivityContext, ActivityRef, Workflow, WorkflowRef};
+use crate::workflows::Workflows;
+use crate::{Activity, ActivityBody, ActivityContext, ActivityRef, WorkflowRef};
 
 /// The workflows and activities of a process, and what its activities share.
 #[derive(Clone, Default)]
@@ -23,9 +23,6 @@ pub struct App {
     activities: Activities,
     problems: Vec<String>,
 }
-
-#[derive(Clone, Default)]
-struct Workflows(BTreeMap<&'static str, Code>);
 
 #[derive(Clone, Default)]
 struct Activities {
@@ -57,10 +54,33 @@ impl App {
     /// Registers a workflow.
     #[must_use]
     pub fn workflow<M, F: WorkflowRef<M>>(mut self, _workflow: F) -> Self {
-        let name = F::Workflow::NAME;
-        if self.workflows.0.insert(name, Code::of::<F::Workflow>()).is_some() {
-            self.problems.push(format!("two workflows are named `{name}`: give one of them another `name`"));
-        }
+        self.problems.extend(self.workflows.add::<F::Workflow>(true).err());
+        self
+    }
+
+    /// Registers an earlier version of a workflow: runs that began with it go on with it, and no other run does. Which
+    /// version a run began with is in its history; a run that continues as new does so with today's version.
+    ///
+    /// ```
+    /// use millrace::prelude::*;
+    ///
+    /// #[workflow(name = "Order", version = "1")]
+    /// async fn order_v1(ctx: WorkflowContext, sku: String) -> Result<(), WorkflowError> {
+    ///     Ok(())
+    /// }
+    ///
+    /// #[workflow(version = "2")]
+    /// async fn order(ctx: WorkflowContext, sku: String) -> Result<(), WorkflowError> {
+    ///     ctx.sleep(days(1)).await?; // What version 1 did not do.
+    ///     Ok(())
+    /// }
+    ///
+    /// let app = App::new().workflow(order).pinned(order_v1);
+    /// # app.check().unwrap();
+    /// ```
+    #[must_use]
+    pub fn pinned<M, F: WorkflowRef<M>>(mut self, _workflow: F) -> Self {
+        self.problems.extend(self.workflows.add::<F::Workflow>(false).err());
         self
     }
 
@@ -83,6 +103,7 @@ impl App {
     /// What would go wrong later: names that are used twice, dependencies that nobody shares. One line for each.
     pub fn check(&self) -> Result<(), String> {
         let mut problems = self.problems.clone();
+        problems.extend(self.workflows.problems());
         for (name, entry) in &self.activities.entries {
             let missing = self.activities.shares.missing(&entry.needs).into_iter();
             problems.extend(missing.map(|what| {
@@ -113,7 +134,7 @@ impl App {
 
     /// The names of the registered workflows, in order.
     pub fn workflow_names(&self) -> Vec<String> {
-        self.workflows.0.keys().map(ToString::to_string).collect()
+        self.workflows.names()
     }
 
     /// The task queues of the registered activities, in order; calls may name others.
@@ -125,34 +146,11 @@ impl App {
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (workflows, activities) = (self.workflows.0.keys(), self.activities.entries.keys());
+        let (workflows, activities) = (self.workflows.names(), self.activities.entries.keys());
         f.debug_struct("App")
-            .field("workflows", &workflows.collect::<Vec<_>>())
+            .field("workflows", &workflows)
             .field("activities", &activities.collect::<Vec<_>>())
             .finish_non_exhaustive()
-    }
-}
-
-impl Workflows {
-    fn host(&self, info: &RunInfo) -> Result<Host, Blocked> {
-        let built_in = || match info.workflow.as_str() {
-            MapWorkflow::NAME => Some(Code::of::<MapWorkflow>()),
-            ScheduleWorkflow::NAME => Some(Code::of::<ScheduleWorkflow>()),
-            _ => None,
-        };
-        match self.0.get(info.workflow.as_str()).copied().or_else(built_in) {
-            Some(code) => Ok(Host::new(code, info)),
-            None => Err(Blocked::UnknownWorkflow {
-                workflow: info.workflow.to_string(),
-                known: self.0.keys().map(ToString::to_string).collect(),
-            }),
-        }
-    }
-}
-
-impl WorkflowCode for Workflows {
-    fn instantiate(&self, info: &RunInfo) -> Result<Box<dyn Coroutine>, Blocked> {
-        Ok(Box::new(self.host(info)?))
     }
 }
 

@@ -69,6 +69,7 @@ mod test_env;
 #[cfg(feature = "embedded")]
 pub mod verbs;
 mod workflow;
+mod workflows;
 
 pub use activity::{Activity, ActivityBody, ActivityRef};
 pub use activity_context::ActivityContext;
@@ -77,7 +78,7 @@ pub use call::{
     ActivityCall, ChildCall, ChildHandle, ChildResult, OnCancel, Recv, RecvUpdate, Reply, Saga, Signals,
     Sleep, Task, Updates, Within,
 };
-pub use client::{Client, Handle, IdConflict, IdReuse, RunError};
+pub use client::{Client, Handle, IdConflict, IdReuse, InOrder, RunError};
 pub use context::WorkflowContext;
 #[cfg(feature = "embedded")]
 pub use dev::Dev;

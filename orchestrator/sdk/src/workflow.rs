@@ -19,6 +19,8 @@ pub trait Workflow: Send + 'static {
     type Output: Serialize + DeserializeOwned + Send + 'static;
     /// Its name in the history.
     const NAME: &'static str;
+    /// The version that new runs of it are pinned to, if they are: see [`App::pinned`](crate::App::pinned).
+    const VERSION: Option<&'static str> = None;
     /// The names of the messages it accepts.
     const ACCEPTS: &'static [&'static str];
 

@@ -1,6 +1,6 @@
 //! What each message does to a run.
 
-use super::{Decider, Live, Verdict, WAIT_FOR_RUN};
+use super::{Decider, Live, Verdict, WAIT_FOR_RUN, WAIT_FOR_TURN};
 use crate::{
     ActivityAttemptFailed, ActivityCompleted, ActivityFailed, ActivityFailure, ActivityId, ActivityOutcome,
     ActivityState, ApplicationFailure, CancelRequested, Effect, Event, EventKind, Fault, IdConflict, IdReuse,
@@ -10,7 +10,38 @@ use crate::{
 
 pub(super) const CLOSED: &str = "the run is closed";
 
+/// A signal that comes before the one it follows waits for it. One that has waited so often shares its fate: the other was
+/// refused, or never sent.
+fn out_of_turn(after: &RequestId, receive_count: u32) -> Verdict {
+    if receive_count < WAIT_FOR_TURN {
+        return Verdict::Wait;
+    }
+    Verdict::Rejected(format!("after: the signal `{after}` has not come; send it, then this one again"))
+}
+
 impl Decider<'_> {
+    /// Absorbs signals that came in the wrong order, as soon as what they follow is absorbed.
+    pub(super) fn absorb_in_turn(
+        &mut self,
+        live: &mut Option<Live>,
+        messages: &[Incoming],
+        mut waiting: Vec<usize>,
+    ) {
+        waiting.retain(|i| matches!(messages[*i].message, Message::Signal { after: Some(_), .. }));
+        loop {
+            let before = waiting.len();
+            waiting.retain(|i| {
+                let verdict = self.absorb(live, &messages[*i]);
+                let waits = verdict == Verdict::Wait;
+                self.decision.verdicts[*i] = self.unless_it_continues(live, verdict);
+                waits
+            });
+            if waiting.len() == before {
+                return;
+            }
+        }
+    }
+
     /// Absorbs one message; whatever it adds to the log is in the decision afterwards.
     pub(super) fn absorb(&mut self, live: &mut Option<Live>, incoming: &Incoming) -> Verdict {
         if self.begins_next && incoming.run_id.is_none() {
@@ -19,6 +50,11 @@ impl Decider<'_> {
         match &incoming.message {
             Message::Start(start) => {
                 let verdict = self.start(live, start, incoming);
+                self.begins_next |= verdict == Verdict::Again;
+                return verdict;
+            }
+            Message::Fork(fork) => {
+                let verdict = self.fork(live, fork, incoming);
                 self.begins_next |= verdict == Verdict::Again;
                 return verdict;
             }
@@ -40,8 +76,11 @@ impl Decider<'_> {
             return verdict;
         }
         match &incoming.message {
-            Message::Start(_) | Message::Stop(_) => Verdict::Again,
-            Message::Signal { name, input, request_id } => {
+            Message::Start(_) | Message::Stop(_) | Message::Fork(_) => Verdict::Again,
+            Message::Signal { after: Some(after), .. } if live.run.absorbed_request(after).is_none() => {
+                out_of_turn(after, incoming.receive_count)
+            }
+            Message::Signal { name, input, request_id, .. } => {
                 self.signal(live, incoming, (name, input), request_id)
             }
             Message::Update { name, input, request_id } => {
@@ -54,7 +93,19 @@ impl Decider<'_> {
             Message::Resume { request_id } if live.run.blocked.is_some() => {
                 self.fact(live, incoming, ResumeRequested { request_id: request_id.clone() })
             }
+            Message::Resume { .. } if live.run.paused.is_some() => {
+                Verdict::Stale("the run is paused, not blocked: unpause it")
+            }
             Message::Resume { .. } => Verdict::Stale("the run is not blocked"),
+            Message::Pause { activity_id, reason, request_id } => {
+                self.pause(live, incoming, (*activity_id, reason), request_id)
+            }
+            Message::Unpause { activity_id, request_id } => {
+                self.unpause(live, incoming, *activity_id, request_id)
+            }
+            Message::Retry { activity_id, request_id } => {
+                self.retry_now(live, incoming, *activity_id, request_id)
+            }
             Message::Outcome(outcome) => self.outcome(live, incoming, outcome),
             Message::Completion { secret, outcome } => self.completion(live, incoming, secret, outcome),
             Message::Timer { timer_id } => self.timer(live, incoming, *timer_id),
@@ -78,13 +129,16 @@ impl Decider<'_> {
     fn known(run: &Run, message: &Message) -> Option<Verdict> {
         let open = run.status.is_open();
         match message {
-            Message::Start(_) | Message::Stop(_) => None,
+            Message::Start(_) | Message::Stop(_) | Message::Fork(_) => None,
             Message::Update { request_id, .. } if run.has_rejected(request_id) => Some(Verdict::Repeated),
             Message::Signal { request_id, .. }
             | Message::Update { request_id, .. }
             | Message::Cancel { request_id, .. }
             | Message::Terminate { request_id, .. }
-            | Message::Resume { request_id } => match run.absorbed_request(request_id) {
+            | Message::Resume { request_id }
+            | Message::Pause { request_id, .. }
+            | Message::Unpause { request_id, .. }
+            | Message::Retry { request_id, .. } => match run.absorbed_request(request_id) {
                 Some(run_id) if run_id == run.info.run_id => Some(Verdict::Repeated),
                 Some(run_id) => Some(Verdict::Elsewhere(run_id)),
                 None if open => None,
@@ -265,11 +319,12 @@ impl Decider<'_> {
         }
         // Every receive beyond the first means a worker that took the task and vanished.
         let used = outcome.attempt.saturating_add(outcome.receive_count.saturating_sub(1));
-        match self.retry_at(&state, used, fault) {
+        let made = used.saturating_sub(state.skipped).max(1);
+        match self.retry_at(&state, made, fault) {
             Ok(retry_at) => self.retry(live, incoming, outcome, (used.saturating_add(1), retry_at, fault)),
             Err(fault) => {
-                let failure =
-                    ActivityFailure { activity: state.scheduled.activity.clone(), attempts: used, fault };
+                let activity = state.scheduled.activity.clone();
+                let failure = ActivityFailure { activity, attempts: made, fault };
                 self.fact(live, incoming, ActivityFailed { activity_id, failure })
             }
         }
@@ -302,7 +357,9 @@ impl Decider<'_> {
         self.guard.get_or_insert_with(|| incoming.message.identity());
         let event = self.record(&mut live.run, event);
         // Before the code runs: it may cancel the activity or end the run, and then nothing is to be sent.
-        self.effect(&mut live.run, Effect::SendTask { activity_id, attempt: next_attempt, at: retry_at });
+        if live.run.activities.get(&activity_id).is_some_and(|state| !state.withheld) {
+            self.effect(&mut live.run, Effect::SendTask { activity_id, attempt: next_attempt, at: retry_at });
+        }
         self.advance(live, &event);
         Verdict::Absorbed
     }
@@ -370,7 +427,7 @@ impl Decider<'_> {
 
     /// Resumes the code with a fact that was just recorded, or brings it up to there.
     pub(super) fn advance(&mut self, live: &mut Live, event: &Event) {
-        if live.replay.is_some() && self.runs_code {
+        if live.replay.is_some() && self.runs_code && live.run.paused.is_none() {
             self.resume(live, event);
         } else {
             live.replay = None;

@@ -4,7 +4,7 @@ use super::{Decider, Live, Verdict};
 use crate::time::whole_millis;
 use crate::{
     Effect, Identity, Incoming, Message, RequestId, RunId, RunInfo, RunStarted, SignalReceived, Start,
-    TimerStarted, Unread, UpdateReceived,
+    TimerStarted, Unread, UpdateReceived, WorkflowType,
 };
 
 impl Decider<'_> {
@@ -24,6 +24,8 @@ impl Decider<'_> {
             continued_from: None,
             first_run_id: None,
             unread: Unread::default(),
+            version: self.turn.code.version(&start.workflow),
+            forked_from: None,
         };
         self.guard = Some(incoming.message.identity());
         let run_id = RunId::from_random(self.turn.entropy);
@@ -65,6 +67,8 @@ impl Decider<'_> {
             continued_from: Some(run_id),
             first_run_id: Some(first_run),
             unread: next.unread.clone(),
+            version: self.turn.code.version(&next.workflow),
+            forked_from: None,
             ..(*started).clone()
         };
         let begun = self.first_event(live, next.new_run_id, started);
@@ -102,25 +106,30 @@ impl Decider<'_> {
         run_id: RunId,
         started: RunStarted,
     ) -> &'a mut Live {
+        let begun = self.replace(live, run_id, started.workflow.clone());
+        self.record(&mut begun.run, started);
+        begun
+    }
+
+    /// Puts a run without events in the place of the one before.
+    pub(super) fn replace<'a>(
+        &mut self,
+        live: &'a mut Option<Live>,
+        run_id: RunId,
+        workflow: WorkflowType,
+    ) -> &'a mut Live {
         let earlier = live.take();
-        let info = RunInfo {
-            workflow_id: self.turn.workflow_id.clone(),
-            run_id,
-            workflow: started.workflow.clone(),
-            started_at: self.turn.now,
-        };
-        let mut run = crate::Run::new(info);
+        let workflow_id = self.turn.workflow_id.clone();
+        let mut run = crate::Run::new(RunInfo::new(workflow_id, run_id, workflow, self.turn.now));
         if let Some(earlier) = earlier {
             run.carried = earlier.run.carry(self.turn.now);
             run.rejected.clone_from(&earlier.run.rejected);
             self.decision.replaces = Some(Box::new(earlier.run));
         }
-        let begun = live.insert(Live { run, replay: None, history: Vec::new() });
-        self.record(&mut begun.run, started);
-        begun
+        live.insert(Live { run, replay: None, history: Vec::new() })
     }
 
-    fn run_begun_code(&mut self, begun: &mut Live) {
+    pub(super) fn run_begun_code(&mut self, begun: &mut Live) {
         self.bring_up(begun);
         if begun.run.status.is_open() {
             self.effect(&mut begun.run, Effect::IndexOpen);
@@ -132,7 +141,7 @@ impl Decider<'_> {
 fn elsewhere(run: &crate::Run, incoming: &Incoming) -> Option<RunId> {
     let message = &incoming.message;
     let pinned = match message {
-        Message::Start(_) | Message::Stop(_) => None,
+        Message::Start(_) | Message::Stop(_) | Message::Fork(_) => None,
         _ => incoming.run_id.filter(|run_id| !run.is_meant(*run_id, message)),
     };
     let taken_by = || match message.identity() {

@@ -83,6 +83,8 @@ impl Decider<'_> {
             continued_from: None,
             first_run_id: None,
             unread: Unread::default(),
+            version: None,
+            forked_from: None,
         };
         self.guard = Some(incoming.message.identity());
         let run_id = RunId::from_random(self.turn.entropy);

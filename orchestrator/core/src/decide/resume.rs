@@ -14,7 +14,8 @@ impl Decider<'_> {
     /// Brings the code up to the last event, those of this turn included, if it is not there: after a cold read, or
     /// after the run was blocked. Commands that the history does not have yet are recorded.
     pub(super) fn bring_up(&mut self, live: &mut Live) {
-        if live.replay.is_some() || !live.run.status.is_open() || live.run.begins_at().is_some() {
+        let has_code = live.run.status.is_open() && live.run.begins_at().is_none();
+        if live.replay.is_some() || !has_code || live.run.paused.is_some() {
             return;
         }
         if !self.runs_code {
@@ -25,8 +26,9 @@ impl Decider<'_> {
         }
         let brought_up = self.turn.code.instantiate(&live.run.info).and_then(|code| {
             let mut replay = Replay::new(code);
-            replay.follow(&live.history)?;
-            replay.go_on(&self.decision.events)?;
+            let (copied, new) = self.decision.events.split_at(self.copied);
+            replay.follow(if copied.is_empty() { &live.history } else { copied })?;
+            replay.go_on(new)?;
             Ok(replay)
         });
         match brought_up {

@@ -51,12 +51,13 @@ fn an_update_with_start_begins_a_run_if_the_open_one_ends_as_its_code_is_brought
 fn g10_what_a_parent_tells_its_child_may_be_ahead_of_the_start() {
     let mut world = World::started([(On::Started, [complete("1")].into())]);
     let request_id = RequestId::own("sent", RunId::from_random(99), 1);
-    let hello = Message::Signal { name: "hello".into(), input: payload("1"), request_id };
+    let hello = Message::Signal { name: "hello".into(), input: payload("1"), request_id, after: None };
     assert_eq!(world.lines(&[incoming(hello.clone())]), ["= Wait"]);
     let outside = Message::Signal {
         name: "hello".into(),
         input: payload("1"),
         request_id: RequestId::new("from-outside").unwrap(),
+        after: None,
     };
     assert_eq!(world.lines(&[incoming(outside)]), ["= Rejected the run is closed"]);
 }

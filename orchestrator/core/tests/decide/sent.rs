@@ -109,6 +109,7 @@ fn a_run_may_tell_itself_something() {
         name: "hello".into(),
         input: payload("1"),
         request_id: own.clone(),
+        after: None,
     });
     let lines = world.lines(&[hello.clone(), hello]);
     assert_eq!(lines[..2], ["SignalReceived hello 1", "RunCompleted null"]);

@@ -60,7 +60,26 @@ pub fn plain(request_id: &str) -> Incoming {
 }
 
 pub fn signal(request_id: &str, name: &str) -> Incoming {
-    incoming(Message::Signal { name: name.into(), input: payload("1"), request_id: request(request_id) })
+    signal_after(request_id, name, None)
+}
+
+/// A signal that comes after another of its sender.
+pub fn signal_after(request_id: &str, name: &str, after: Option<&str>) -> Incoming {
+    let (name, input, after) = (name.to_owned(), payload("1"), after.map(request));
+    incoming(Message::Signal { name, input, request_id: request(request_id), after })
+}
+
+pub fn pause(request_id: &str, activity_id: Option<u64>) -> Incoming {
+    let reason = "the vendor is down".to_owned();
+    incoming(Message::Pause { activity_id, reason, request_id: request(request_id) })
+}
+
+pub fn unpause(request_id: &str, activity_id: Option<u64>) -> Incoming {
+    incoming(Message::Unpause { activity_id, request_id: request(request_id) })
+}
+
+pub fn retry(request_id: &str, activity_id: u64) -> Incoming {
+    incoming(Message::Retry { activity_id, request_id: request(request_id) })
 }
 
 pub fn update(request_id: &str, name: &str) -> Incoming {

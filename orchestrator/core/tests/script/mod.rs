@@ -214,7 +214,8 @@ impl World {
             assert!(open, "{pending:?} is pending and void");
         }
         // §6, G9: an open run with a deadline or without working code has a wake on its way.
-        if run.status.is_open() && (run.next_deadline().is_some() || run.blocked.is_some()) {
+        let is_tried_again = run.blocked.is_some() && run.paused.is_none();
+        if run.status.is_open() && (run.next_deadline().is_some() || is_tried_again) {
             let wake = run.wake.expect("a wake");
             assert!(run.next_deadline().is_none_or(|deadline| wake.at <= deadline));
         }

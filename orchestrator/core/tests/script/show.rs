@@ -75,7 +75,13 @@ pub fn show_event(kind: &EventKind) -> String {
         EventKind::Patched(e) => format!("{name} {}", e.patch),
         EventKind::LocalActivityCompleted(e) => format!("{name} {} {}", e.activity_id, e.result),
         EventKind::LocalActivityFailed(e) => format!("{name} {}: {}", e.activity_id, e.failure),
-        EventKind::RunStarted(_) | EventKind::ResumeRequested(_) => name.to_owned(),
+        EventKind::RunPaused(e) => format!("{name} {}", e.reason),
+        EventKind::ActivityPaused(e) => format!("{name} {}", e.activity_id),
+        EventKind::ActivityUnpaused(e) => format!("{name} {} #{}", e.activity_id, e.attempt),
+        EventKind::ActivityRetryRequested(e) => format!("{name} {} #{}", e.activity_id, e.attempt),
+        EventKind::RunStarted(_) | EventKind::ResumeRequested(_) | EventKind::RunUnpaused(_) => {
+            name.to_owned()
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use millrace_core::decide::{Decision, Live, Turn};
-use millrace_core::{Identity, Incoming, Verdict, WorkflowId, decide};
+use millrace_core::{Fork, Identity, Incoming, Message, SourceLog, Verdict, WorkflowId, decide};
 
 use super::commit::Committed;
 use super::locals::Ends;
@@ -98,12 +98,13 @@ impl Orchestrator {
             (None, Some(read)) => (*read, false),
             (None, None) => (self.reader.load(id).await?, false),
         };
-        let mut decision = self.decide(id, &mut loaded.live, batch);
+        let messages = self.with_sources(batch).await?;
+        let mut decision = decide(&mut loaded.live, &messages, &self.a_turn(id));
         if warm && !decision.commits() {
             let fresh = self.reader.load(id).await?;
             if fresh.etag != loaded.etag {
                 loaded = fresh;
-                decision = self.decide(id, &mut loaded.live, batch);
+                decision = decide(&mut loaded.live, &messages, &self.a_turn(id));
             }
         }
         if !decision.commits() {
@@ -139,9 +140,31 @@ impl Orchestrator {
         Ok(Tried::Done(again, None))
     }
 
-    fn decide(&self, id: &WorkflowId, live: &mut Option<Live>, batch: &[Received]) -> Decision {
-        let messages: Vec<Incoming> = batch.iter().map(|received| received.incoming.clone()).collect();
-        decide(live, &messages, &self.a_turn(id))
+    /// The messages, those that fork a run together with its events. They are read for each turn anew: between the end of a
+    /// run and the begin of the one that replaces it nothing may be missed.
+    async fn with_sources(&self, batch: &[Received]) -> Result<Vec<Incoming>, TurnError> {
+        let mut messages: Vec<Incoming> = batch.iter().map(|received| received.incoming.clone()).collect();
+        for message in &mut messages {
+            if let Message::Fork(fork) = &mut message.message {
+                fork.log = self.source(fork).await?;
+            }
+        }
+        Ok(messages)
+    }
+
+    async fn source(&self, fork: &Fork) -> Result<Result<SourceLog, String>, TurnError> {
+        match self.reader.source(&fork.source, fork.source_run).await {
+            Ok(Some(source)) => Ok(Ok(source)),
+            Ok(None) => {
+                let run = fork.source_run.map_or_else(String::new, |run| format!(" with a run {run}"));
+                Ok(Err(format!("from: there is no workflow `{}`{run}", fork.source)))
+            }
+            // Not to be met again and again by the workflow that the new run is for.
+            Err(error @ (LoadError::Corrupt(_) | LoadError::Newer { .. })) => {
+                Ok(Err(format!("from: {error}")))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(super) fn a_turn<'a>(&'a self, id: &'a WorkflowId) -> Turn<'a> {

@@ -87,7 +87,8 @@ impl Worker {
         }
         // A log that cannot be read says nothing. The activity then runs, at worst once more (G11): waiting for the log
         // would cost receives, of which there are few, and a fresh copy would forget that there is something to ask.
-        if delivery.receive_count > 1 && matches!(self.is_wanted(&task).await, Ok(false)) {
+        let is_doubtful = delivery.receive_count > 1 || task.attempt > 1;
+        if is_doubtful && matches!(self.is_wanted(&task).await, Ok(false)) {
             tracing::info!(workflow_id = %task.workflow_id, activity = task.activity, "nobody waits for this task");
             return self.done(delivery).await;
         }
@@ -138,12 +139,13 @@ impl Worker {
         }
     }
 
-    /// A task that comes again may have been answered already: the log knows.
+    /// A task that comes again may have been answered already; one that has waited for its time may have been paused, or
+    /// overtaken by a retry at once: the log knows.
     pub(super) async fn is_wanted(&self, task: &Task) -> Result<bool, TaskError> {
         let Some(head) = self.reader.head(&task.workflow_id).await? else { return Ok(false) };
         let current = head.header.run_id == task.run_id;
         let waits = |pending: &millrace_format::PendingActivity| {
-            pending.activity_id == task.activity_id && pending.attempt == task.attempt
+            pending.activity_id == task.activity_id && pending.attempt == task.attempt && !pending.withheld
         };
         Ok(current && head.header.activities.iter().any(waits))
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use millrace_core::{
-    BlockedMark, Event, Namespace, Payload, RequestId, RunId, Status, Timestamp, WorkflowId, WorkflowType,
+    BlockedMark, Event, PausedMark, Payload, RequestId, RunId, Status, Timestamp, WorkflowId, WorkflowType,
 };
 use millrace_engine::{Listed, Outcome, follower_of};
 use millrace_format::message::InboxMessage;
@@ -115,6 +115,9 @@ pub struct Description {
     /// Set while its code cannot go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<BlockedMark>,
+    /// Set while somebody holds back its code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<PausedMark>,
 }
 
 impl From<Head> for Description {
@@ -137,6 +140,7 @@ impl From<Head> for Description {
             activities: header.activities,
             children: header.children,
             blocked: header.blocked,
+            paused: header.paused,
         }
     }
 }
@@ -160,31 +164,5 @@ pub struct Filter {
 impl Default for Filter {
     fn default() -> Self {
         Self { status: None, blocked: false, workflow: None, limit: 100 }
-    }
-}
-
-/// The parts of an inbox message that all kinds have, and that a client may leave to the backend.
-#[cfg(any(feature = "embedded", feature = "aws", feature = "test"))]
-pub(crate) fn address(message: &mut InboxMessage) -> (&mut Option<Namespace>, &mut Option<RequestId>) {
-    match message {
-        InboxMessage::Start(m) => (&mut m.namespace, &mut m.request_id),
-        InboxMessage::Signal(m) | InboxMessage::Update(m) => (&mut m.namespace, &mut m.request_id),
-        InboxMessage::Cancel(m) | InboxMessage::Terminate(m) => (&mut m.namespace, &mut m.request_id),
-        InboxMessage::Resume(m) => (&mut m.namespace, &mut m.request_id),
-        InboxMessage::Complete(m) => (&mut m.namespace, &mut m.request_id),
-        InboxMessage::Fail(m) => (&mut m.namespace, &mut m.request_id),
-    }
-}
-
-/// The workflow that an inbox message is for.
-#[cfg(any(feature = "embedded", feature = "aws"))]
-pub(super) fn workflow_id(message: &InboxMessage) -> &WorkflowId {
-    match message {
-        InboxMessage::Start(m) => &m.id,
-        InboxMessage::Signal(m) | InboxMessage::Update(m) => &m.id,
-        InboxMessage::Cancel(m) | InboxMessage::Terminate(m) => &m.id,
-        InboxMessage::Resume(m) => &m.id,
-        InboxMessage::Complete(m) => &m.token.workflow_id,
-        InboxMessage::Fail(m) => &m.token.workflow_id,
     }
 }

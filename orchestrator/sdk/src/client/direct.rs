@@ -15,7 +15,7 @@ use millrace_format::Keys;
 use millrace_format::message::{self, InboxMessage, StartMessage};
 use tokio::runtime::Handle;
 
-use super::backend::{Backend, Description, Filter, Sent, address, workflow_id};
+use super::backend::{Backend, Description, Filter, Sent};
 use super::error::RunError;
 
 /// How long a start, cancel, terminate or resume waits for the log.
@@ -77,7 +77,7 @@ impl Direct {
     /// nothing that is refused there is queued.
     fn prepare(&self, request: &mut InboxMessage) -> Result<RequestId, RunError> {
         let own = self.keys.namespace();
-        let (namespace, request_id) = address(request);
+        let (namespace, request_id) = request.to_complete();
         namespace.get_or_insert_with(|| own.clone());
         let request_id = request_id.get_or_insert_with(|| self.engine.new_request_id()).clone();
         let addressed = message::read_inbox(&message::write(request), "unused")
@@ -137,28 +137,31 @@ impl Direct {
                 Ok(_) | Err(ClientError::NotFound(_)) => Ok(None),
                 Err(error) => Err(error.into()),
             },
-            InboxMessage::Cancel(stop) | InboxMessage::Terminate(stop) => {
-                self.engine.head(&stop.id, stop.run_id).await?;
-                Ok(None)
-            }
-            InboxMessage::Resume(resume) => {
-                self.engine.head(&resume.id, resume.run_id).await?;
-                Ok(None)
-            }
-            // Somebody waits for the answer: better none than one to a request that nobody remembers.
-            InboxMessage::Update(update) => {
-                self.engine.head(&update.id, update.run_id).await?;
-                Ok(None)
-            }
             InboxMessage::Start(start)
                 if start.id_conflict == IdConflict::Fail && matches!(self.at_work, AtWork::Elsewhere) =>
             {
                 self.started_already(&start.id, request_id).await
             }
+            InboxMessage::Fork(fork) => {
+                self.engine.head(&fork.from, fork.from_run_id).await?;
+                Ok(None)
+            }
             InboxMessage::Start(_)
             | InboxMessage::Signal(_)
             | InboxMessage::Complete(_)
             | InboxMessage::Fail(_) => Ok(None),
+            // Of an update somebody waits for the answer: better none than one to a request that nobody remembers.
+            InboxMessage::Update(_)
+            | InboxMessage::Cancel(_)
+            | InboxMessage::Terminate(_)
+            | InboxMessage::Resume(_)
+            | InboxMessage::Pause(_)
+            | InboxMessage::Unpause(_)
+            | InboxMessage::Retry(_)
+            | InboxMessage::Reset(_) => {
+                self.engine.head(request.workflow_id(), request.run_id()).await?;
+                Ok(None)
+            }
         }
     }
 
@@ -193,7 +196,7 @@ impl Direct {
         request_id: &RequestId,
         notices: &Notices,
     ) -> Result<RunId, RunError> {
-        let id = workflow_id(request);
+        let id = request.workflow_id();
         let mut look = true;
         loop {
             let changed = notices.changed(id);
@@ -220,7 +223,7 @@ impl Direct {
         request: &InboxMessage,
         request_id: &RequestId,
     ) -> Result<Option<RunId>, RunError> {
-        match self.engine.history(workflow_id(request), None).await {
+        match self.engine.history(request.workflow_id(), None).await {
             Ok((head, events)) => {
                 let run = head.header.restore(&events);
                 if let Some(reason) = run.rejection(request_id) {
@@ -303,8 +306,18 @@ fn superfluous(request: &InboxMessage, run: &Run) -> Result<Option<RunId>, RunEr
         InboxMessage::Start(start) => Ok(Some(run_id).filter(|_| only_uses(start) && run.status.is_open())),
         InboxMessage::Signal(_)
         | InboxMessage::Update(_)
+        | InboxMessage::Reset(_)
+        | InboxMessage::Fork(_)
         | InboxMessage::Complete(_)
         | InboxMessage::Fail(_) => Ok(None),
+        InboxMessage::Pause(_) | InboxMessage::Unpause(_) | InboxMessage::Retry(_)
+            if is_meant(run, request.run_id()) =>
+        {
+            if run.status.is_open() {
+                return Ok(None);
+            }
+            Err(RunError::Rejected(format!("run {run_id} of `{id}` is {} already", run.status)))
+        }
         InboxMessage::Cancel(stop) | InboxMessage::Terminate(stop) if is_meant(run, stop.run_id) => {
             if run.status == Status::Running {
                 return Ok(None);

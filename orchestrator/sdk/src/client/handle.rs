@@ -4,9 +4,12 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace_core::{Event, Payload, RunId, Status, WorkflowId};
+use millrace_core::{ActivityId, Event, Payload, RequestId, RunId, Status, WorkflowId};
 use millrace_engine::Outcome;
-use millrace_format::message::{Ignored, InboxMessage, ResumeMessage, SignalMessage, StopMessage};
+use millrace_format::message::{
+    ForkMessage, InboxMessage, PauseMessage, ResetMessage, ResumeMessage, RetryMessage, SignalMessage,
+    StopMessage, UnpauseMessage,
+};
 use serde::de::DeserializeOwned;
 
 use super::start::payload;
@@ -91,16 +94,8 @@ impl<W: Workflow> Handle<W> {
     }
 
     fn message<M: Message>(&self, message: &M) -> Result<SignalMessage, RunError> {
-        Ok(SignalMessage {
-            kind: Ignored,
-            v: None,
-            id: self.id.clone(),
-            run_id: self.run_id,
-            namespace: None,
-            request_id: None,
-            name: M::NAME.into(),
-            input: payload(M::NAME, message)?,
-        })
+        let input = payload(M::NAME, message)?;
+        Ok(SignalMessage::new(self.id.clone(), M::NAME.into(), input, None).of_run(self.run_id))
     }
 
     /// Asks the run to stop. It decides itself when and how.
@@ -115,27 +110,79 @@ impl<W: Workflow> Handle<W> {
 
     /// Tries a blocked run again now.
     pub async fn resume(&self) -> Result<Sent, RunError> {
-        let message = ResumeMessage {
-            kind: Ignored,
-            v: None,
-            id: self.id.clone(),
-            run_id: self.run_id,
-            namespace: None,
-            request_id: None,
-        };
+        let message = ResumeMessage::new(self.id.clone()).of_run(self.run_id);
         self.backend.send(InboxMessage::Resume(message)).await
     }
 
+    /// Holds back the run's code until [`unpause`](Self::unpause): what the workflow is told meanwhile is recorded and waits,
+    /// activities that it has called go on.
+    pub async fn pause(&self, reason: impl Into<String>) -> Result<Sent, RunError> {
+        let message = PauseMessage::new(self.id.clone(), None, reason.into()).of_run(self.run_id);
+        self.backend.send(InboxMessage::Pause(message)).await
+    }
+
+    /// Lets the code go on.
+    pub async fn unpause(&self) -> Result<Sent, RunError> {
+        let message = UnpauseMessage::new(self.id.clone(), None).of_run(self.run_id);
+        self.backend.send(InboxMessage::Unpause(message)).await
+    }
+
+    /// Holds back one activity: the attempt that is under way goes on, but no other follows it until
+    /// [`unpause_activity`](Self::unpause_activity). The number is that of the call; `show` prints it, and
+    /// [`describe`](Self::describe) lists the open ones.
+    pub async fn pause_activity(
+        &self,
+        activity: ActivityId,
+        reason: impl Into<String>,
+    ) -> Result<Sent, RunError> {
+        let message = PauseMessage::new(self.id.clone(), Some(activity), reason.into()).of_run(self.run_id);
+        self.backend.send(InboxMessage::Pause(message)).await
+    }
+
+    /// Lets the activity's attempts go on: one that came due meanwhile is made at once.
+    pub async fn unpause_activity(&self, activity: ActivityId) -> Result<Sent, RunError> {
+        let message = UnpauseMessage::new(self.id.clone(), Some(activity)).of_run(self.run_id);
+        self.backend.send(InboxMessage::Unpause(message)).await
+    }
+
+    /// Makes the attempt that an activity waits for now. Its retry policy counts on from there.
+    pub async fn retry_activity(&self, activity: ActivityId) -> Result<Sent, RunError> {
+        let message = RetryMessage::new(self.id.clone(), activity).of_run(self.run_id);
+        self.backend.send(InboxMessage::Retry(message)).await
+    }
+
+    /// Replaces the run by a new one that begins with its events up to and including `event`, and is told the signals that
+    /// came after. What was asked for until there and had no end is done again. An open run is terminated.
+    pub async fn reset(&self, event: u64, reason: impl Into<String>) -> Result<Self, RunError> {
+        let message = ResetMessage::new(self.id.clone(), event, reason.into(), true).of_run(self.run_id);
+        self.begun(self.id.clone(), InboxMessage::Reset(message)).await
+    }
+
+    /// Begins a run of its own id with the events of this one, up to and including `event`; this one is left alone.
+    pub async fn fork(
+        &self,
+        id: impl Into<String>,
+        event: u64,
+        reason: impl Into<String>,
+    ) -> Result<Self, RunError> {
+        let id = WorkflowId::new(id.into()).map_err(|error| RunError::Rejected(format!("id: {error}")))?;
+        let (from, run) = (self.id.clone(), self.run_id);
+        let message = ForkMessage::new(id.clone(), from, run, event, reason.into(), true);
+        self.begun(id, InboxMessage::Fork(message)).await
+    }
+
+    async fn begun(&self, id: WorkflowId, message: InboxMessage) -> Result<Self, RunError> {
+        let sent = self.backend.send(message).await?;
+        Ok(Self::new(self.backend.clone(), id, sent.run_id))
+    }
+
+    /// A sender of signals that are absorbed in the order in which it sends them.
+    pub fn in_order(&self) -> InOrder<W> {
+        InOrder { handle: self.clone(), last: None }
+    }
+
     fn stop(&self, reason: String) -> StopMessage {
-        StopMessage {
-            kind: Ignored,
-            v: None,
-            id: self.id.clone(),
-            run_id: self.run_id,
-            namespace: None,
-            request_id: None,
-            reason,
-        }
+        StopMessage::new(self.id.clone(), reason).of_run(self.run_id)
     }
 
     /// The state that the workflow publishes; `None` if it publishes none.
@@ -168,6 +215,42 @@ impl<W: Workflow> Handle<W> {
     pub async fn history(&self) -> Result<Vec<Event>, RunError> {
         let run = self.describe().await?.run_id;
         self.backend.history(&self.id, Some(run)).await
+    }
+}
+
+/// Sends signals to one workflow, each of which names the one before it: queues do not keep the order, so a signal that comes
+/// early waits in its queue for the other. From [`Handle::in_order`].
+///
+/// ```no_run
+/// # use millrace::prelude::*;
+/// # #[derive(Signal, serde::Serialize, serde::Deserialize)] struct Chunk { text: String }
+/// # #[workflow(accepts(Chunk))] async fn transcript(ctx: WorkflowContext) -> Result<(), WorkflowError> { Ok(()) }
+/// # async fn example(client: millrace::Client, parts: Vec<String>) -> Result<(), millrace::RunError> {
+/// let mut chunks = client.handle(transcript, "call-7")?.in_order();
+/// for text in parts {
+///     chunks.signal(Chunk { text }).await?;
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct InOrder<W> {
+    handle: Handle<W>,
+    last: Option<RequestId>,
+}
+
+impl<W: Workflow> InOrder<W> {
+    /// Goes on after a signal that was sent earlier, perhaps by another process.
+    #[must_use]
+    pub fn after(self, last: RequestId) -> Self {
+        Self { last: Some(last), ..self }
+    }
+
+    /// Tells the workflow something, after all that this sender has told it.
+    pub async fn signal<S: Signal + AcceptedBy<W>>(&mut self, signal: S) -> Result<Sent, RunError> {
+        let message = SignalMessage { after: self.last.clone(), ..self.handle.message(&signal)? };
+        let sent = self.handle.backend.send(InboxMessage::Signal(message)).await?;
+        self.last = Some(sent.request_id.clone());
+        Ok(sent)
     }
 }
 

@@ -19,16 +19,15 @@ mod wire;
 use std::sync::Arc;
 
 #[cfg(feature = "test")]
-pub(crate) use backend::address;
 pub use backend::{Backend, Description, Filter, Sent};
 #[cfg(feature = "embedded")]
 pub(crate) use direct::AtWork;
 #[cfg(any(feature = "embedded", feature = "aws"))]
 pub(crate) use direct::Direct;
 pub use error::RunError;
-pub use handle::Handle;
+pub use handle::{Handle, InOrder};
 use millrace_core::{ApplicationFailure, CompletionToken, WorkflowId};
-pub use millrace_core::{BlockedMark, Event, EventKind, IdConflict, IdReuse, Payload, Status};
+pub use millrace_core::{BlockedMark, Event, EventKind, IdConflict, IdReuse, PausedMark, Payload, Status};
 pub use millrace_engine::{Listed, Outcome};
 use millrace_format::message::{CompleteMessage, FailMessage, Ignored, InboxMessage};
 #[cfg(feature = "embedded")]

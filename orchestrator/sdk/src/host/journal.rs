@@ -83,7 +83,7 @@ impl Journal {
             now: info.started_at,
             events: 0,
             history_limit: LONG_HISTORY,
-            random: Random::of(info.run_id),
+            random: Random::of(info.seed),
             scopes: Scopes::default(),
             blocked: None,
             dropping: false,

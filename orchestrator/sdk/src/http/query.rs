@@ -88,7 +88,7 @@ pub(super) fn request_id(text: &str) -> Answer<RequestId> {
 
 /// Reads an inbox message.
 pub(super) async fn inbox_message(body: Body) -> Answer<InboxMessage> {
-    typed(&text(body).await?).map_err(|BadMessage(reason)| ApiError::invalid(reason))
+    message::read_request(&text(body).await?).map_err(|BadMessage(reason)| ApiError::invalid(reason))
 }
 
 /// Reads a body of any other shape; an error names the field.
@@ -109,28 +109,4 @@ async fn text(body: Body) -> Answer<String> {
         ApiError::invalid(format!("the body did not arrive whole: {error}"))
     })?;
     String::from_utf8(bytes.into()).map_err(|_| ApiError::invalid("the body is not UTF-8"))
-}
-
-/// The door's own checks name the field; then the body is known to fit its type.
-fn typed(body: &str) -> Result<InboxMessage, BadMessage> {
-    #[derive(Deserialize)]
-    struct Kind {
-        #[serde(rename = "type")]
-        kind: String,
-    }
-    message::read_inbox(body, "unused")?;
-    let bad = |error: serde_json::Error| BadMessage(error.to_string());
-    let Kind { kind } = serde_json::from_str(body).map_err(bad)?;
-    match kind.as_str() {
-        "start" => serde_json::from_str(body).map(InboxMessage::Start),
-        "signal" => serde_json::from_str(body).map(InboxMessage::Signal),
-        "update" => serde_json::from_str(body).map(InboxMessage::Update),
-        "cancel" => serde_json::from_str(body).map(InboxMessage::Cancel),
-        "terminate" => serde_json::from_str(body).map(InboxMessage::Terminate),
-        "resume" => serde_json::from_str(body).map(InboxMessage::Resume),
-        "complete" => serde_json::from_str(body).map(InboxMessage::Complete),
-        "fail" => serde_json::from_str(body).map(InboxMessage::Fail),
-        other => return Err(BadMessage(format!("type: `{other:.100}` is unknown"))),
-    }
-    .map_err(bad)
 }

@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use millrace_engine::Listed;
 use millrace_format::history::encode_event;
-use millrace_format::message::{Ignored, InboxMessage, SignalMessage};
+use millrace_format::message::{InboxMessage, SignalMessage};
 
 use super::answer::{Answer, ApiError};
 use super::guard::{Guard, guard};
@@ -121,14 +121,8 @@ async fn update(
     let wait = until.wait(Duration::MAX)?;
     let (id, UpdateBody { name, input, request_id }) = (workflow_id(&id)?, json(body).await?);
     let message = SignalMessage {
-        kind: Ignored,
-        v: None,
-        id: id.clone(),
-        run_id: until.run_id,
-        namespace: None,
         request_id,
-        name,
-        input,
+        ..SignalMessage::new(id.clone(), name, input, None).of_run(until.run_id)
     };
     let Sent { request_id, run_id } = service.backend.send(InboxMessage::Update(message)).await?;
     let answer = service.backend.answer(&id, run_id.or(until.run_id), &request_id, wait).await?;

@@ -16,7 +16,7 @@ use super::entry::Record;
 use super::stage::Stage;
 use super::world::{BUILD, Due, Inside, Letter, World};
 use crate::RunError;
-use crate::client::{Backend, Description, Filter, Sent, address};
+use crate::client::{Backend, Description, Filter, Sent};
 
 /// A client's request, and its id.
 type Request = (RequestId, Letter);
@@ -154,14 +154,15 @@ impl Stage {
     fn letter(&self, mut message: InboxMessage) -> Result<Request, RunError> {
         let mut world = self.open();
         let n = world.count();
-        let (_, request_id) = address(&mut message);
+        let (_, request_id) = message.to_complete();
         if request_id.is_none() {
             *request_id = RequestId::new(format!("request-{n}")).ok();
         }
         let request_id = request_id.clone();
         let addressed = message::read_inbox(&message::write(&message), "unused")
             .map_err(|bad| RunError::Rejected(bad.to_string()))?;
-        let must_exist = !matches!(addressed.message, Message::Start(_) | Message::Signal { .. });
+        let must_exist =
+            !matches!(addressed.message, Message::Start(_) | Message::Fork(_) | Message::Signal { .. });
         if must_exist {
             world.entry(&addressed.workflow_id, addressed.run_id)?;
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use millrace_core::{Blocked, Coroutine, RunId, RunInfo, WorkflowCode};
+use millrace_core::{Blocked, Coroutine, RunId, RunInfo, WorkflowCode, WorkflowType};
 
 use crate::App;
 use crate::host::Journal;
@@ -55,5 +55,9 @@ impl WorkflowCode for Code {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.insert(info.run_id, Arc::downgrade(host.journal()));
         Ok(Box::new(host))
+    }
+
+    fn version(&self, workflow: &WorkflowType) -> Option<String> {
+        self.app.workflow_code().version(workflow)
     }
 }

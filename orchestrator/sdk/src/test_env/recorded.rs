@@ -41,6 +41,8 @@ impl World {
         }
         let workflow_id = WorkflowId::new("replayed").map_err(|error| error.to_string())?;
         let (run_id, workflow) = (RunId::from_random(1), started.workflow.clone());
-        Ok(RunInfo { workflow_id, run_id, workflow, started_at: *t })
+        let seed = started.forked_from.as_ref().map_or(run_id, |forked| forked.seed);
+        let version = started.version.clone();
+        Ok(RunInfo { seed, version, ..RunInfo::new(workflow_id, run_id, workflow, *t) })
     }
 }

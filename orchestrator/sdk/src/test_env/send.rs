@@ -75,8 +75,12 @@ fn mail(run: &Run, effect: &Effect) -> Option<Mail> {
             let request_id = RequestId::own("sent", run.info.run_id, *sent_id);
             match run.sent.get(sent_id)?.as_ref() {
                 EventKind::SignalSent(e) => {
-                    let message =
-                        Message::Signal { name: e.name.clone(), input: e.input.clone(), request_id };
+                    let message = Message::Signal {
+                        name: e.name.clone(),
+                        input: e.input.clone(),
+                        request_id,
+                        after: None,
+                    };
                     Some((e.workflow_id.clone(), None, message))
                 }
                 EventKind::CancelSent(e) => {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use millrace_core::decide::wait_for_run;
 use millrace_core::{
-    ActivityOutcome, ApplicationFailure, Fault, Incoming, Message, OutcomeResult, Parent, RunId, Task,
-    Timestamp, Turn, Verdict, WorkflowId, decide,
+    ActivityOutcome, ActivityState, ApplicationFailure, Fault, Incoming, Message, OutcomeResult, Parent,
+    RunId, SourceLog, Task, Timestamp, Turn, Verdict, WorkflowId, decide,
 };
 
 use super::activities::{Activities, Running};
@@ -150,7 +150,8 @@ impl World {
     fn take(&mut self, task: Task) -> Step {
         let wanted = self.workflows.get(&task.workflow_id).and_then(Entry::current).is_some_and(|record| {
             let state = record.run.activities.get(&task.activity_id);
-            record.run.info.run_id == task.run_id && state.is_some_and(|state| state.attempt == task.attempt)
+            let is_current = |state: &ActivityState| state.attempt == task.attempt && !state.withheld;
+            record.run.info.run_id == task.run_id && state.is_some_and(is_current)
         });
         if !wanted {
             return Step::Done;
@@ -258,6 +259,7 @@ impl World {
 
     fn half_turn(&mut self, Letter { to, incoming }: &Letter) -> Verdict {
         let (entropy, code) = (self.entropy(), self.code.clone());
+        let incoming = self.with_source(incoming);
         let entry = self.workflows.entry(to.clone()).or_default();
         if entry.broken.is_some() {
             return Verdict::Stale("the workflow is not deterministic");
@@ -267,7 +269,7 @@ impl World {
         let (now, build, secret) = (self.now, BUILD, entropy.rotate_left(17));
         let turn = Turn { workflow_id: to, now, build, entropy, secret, code: &*code, runaway: None };
         let _inside = Inside::enter();
-        let mut decision = decide(&mut entry.live, std::slice::from_ref(incoming), &turn);
+        let mut decision = decide(&mut entry.live, std::slice::from_ref(&incoming), &turn);
         if let Some(earlier) = decision.replaces.take() {
             entry.replaced(*earlier);
         }
@@ -286,6 +288,18 @@ impl World {
         let effects = decision.effects.into_iter().map(|pending| pending.effect).collect();
         self.send_all(to, effects);
         decision.verdicts.pop().unwrap_or(Verdict::Repeated)
+    }
+
+    /// The message; one that forks a run, together with its events.
+    fn with_source(&self, incoming: &Incoming) -> Incoming {
+        let mut incoming = incoming.clone();
+        if let Message::Fork(fork) = &mut incoming.message {
+            let source = self.workflows.get(&fork.source).and_then(|entry| entry.find(fork.source_run));
+            let log = source
+                .map(|record| SourceLog { run_id: record.run.info.run_id, events: record.history.into() });
+            fork.log = log.ok_or_else(|| format!("from: there is no such run of `{}`", fork.source));
+        }
+        incoming
     }
 
     /// The same in every run of the test.

@@ -1,5 +1,6 @@
 //! What is typed after the program's name.
 
+mod operate;
 mod schedules;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use millrace_core::{IdConflict, IdReuse, Namespace, RequestId, RunId, Status, WorkflowId, WorkflowType};
 
 use crate::dev::Options;
+pub(super) use operate::{ForkArgs, PauseArgs, ResetArgs, RetryArgs, UnpauseArgs};
 pub(super) use schedules::{ScheduleCreateArgs, ScheduleListArgs, ScheduleVerb};
 
 const EXIT_CODES: &str = "\
@@ -68,6 +70,16 @@ pub(super) enum Verb {
     Terminate(StopArgs),
     /// Try a blocked run again now
     Resume(TargetArgs),
+    /// Hold back a run's code, or one of its activities; what the run is told waits
+    Pause(PauseArgs),
+    /// Go on with what was held back
+    Unpause(UnpauseArgs),
+    /// Make the attempt that an activity waits for now
+    Retry(RetryArgs),
+    /// Replace a run by one that begins with its first events; an open run is terminated
+    Reset(ResetArgs),
+    /// Begin another workflow with the first events of a run, which is left alone
+    Fork(ForkArgs),
     /// Wait for a run's result and print it
     Result(ResultArgs),
     /// Print a run's history as a timeline
@@ -158,6 +170,9 @@ pub(super) struct SignalArgs {
     /// Makes the signal count once, however often it is sent
     #[arg(long, value_name = "ID")]
     pub(super) request_id: Option<RequestId>,
+    /// The request id of the signal that comes before this one: it waits for that
+    #[arg(long, value_name = "ID")]
+    pub(super) after: Option<RequestId>,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,

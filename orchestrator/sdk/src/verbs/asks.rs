@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use millrace_engine::ports::Clock;
-use millrace_format::message::{Ignored, InboxMessage, SignalMessage};
+use millrace_format::message::{InboxMessage, SignalMessage};
 use millrace_local::SystemClock;
 use serde::Serialize;
 
@@ -35,14 +35,9 @@ pub(super) async fn update(place: &Place, args: UpdateArgs) -> Verdict {
     let clock = SystemClock::default();
     let until = args.timeout.map(|timeout| clock.now().plus(timeout));
     let message = SignalMessage {
-        kind: Ignored,
-        v: None,
-        id: id.clone(),
-        run_id,
         namespace: Some(place.namespace.clone()),
         request_id: args.request_id,
-        name: args.name,
-        input,
+        ..SignalMessage::new(id.clone(), args.name, input, None).of_run(run_id)
     };
     let sent = backend.send(InboxMessage::Update(message)).await?;
     loop {

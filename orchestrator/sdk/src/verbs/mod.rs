@@ -22,6 +22,7 @@ mod connect;
 mod engine;
 mod failure;
 mod job;
+mod operate;
 mod progress;
 mod reads;
 mod requests;
@@ -125,6 +126,11 @@ impl Main {
             Some(Verb::Cancel(args)) => requests::stop(place, args, requests::Stop::Cancel).await,
             Some(Verb::Terminate(args)) => requests::stop(place, args, requests::Stop::Terminate).await,
             Some(Verb::Resume(args)) => requests::resume(place, args).await,
+            Some(Verb::Pause(args)) => operate::pause(place, args).await,
+            Some(Verb::Unpause(args)) => operate::unpause(place, args).await,
+            Some(Verb::Retry(args)) => operate::retry(place, args).await,
+            Some(Verb::Reset(args)) => operate::reset(place, args).await,
+            Some(Verb::Fork(args)) => operate::fork(place, args).await,
             Some(Verb::Result(args)) => reads::result(place, &args).await,
             Some(Verb::Show(args)) => reads::show(place, &args).await,
             Some(Verb::List(args)) => reads::list(place, &args).await,

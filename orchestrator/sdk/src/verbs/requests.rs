@@ -63,14 +63,9 @@ pub(super) async fn signal(place: &Place, args: SignalArgs) -> Verdict {
     let connected = connect(place, Missing::Refuse).await?;
     let Target { id, run_id } = args.target;
     let message = SignalMessage {
-        kind: Ignored,
-        v: None,
-        id: id.clone(),
-        run_id,
         namespace: Some(place.namespace.clone()),
         request_id: args.request_id,
-        name: args.name,
-        input,
+        ..SignalMessage::new(id.clone(), args.name, input, args.after).of_run(run_id)
     };
     send(&connected, place, InboxMessage::Signal(message), (&id, "signaled", args.json)).await
 }
@@ -79,13 +74,8 @@ pub(super) async fn stop(place: &Place, args: StopArgs, how: Stop) -> Verdict {
     let connected = connect(place, Missing::Refuse).await?;
     let Target { id, run_id } = args.target;
     let message = StopMessage {
-        kind: Ignored,
-        v: None,
-        id: id.clone(),
-        run_id,
         namespace: Some(place.namespace.clone()),
-        request_id: None,
-        reason: args.reason,
+        ..StopMessage::new(id.clone(), args.reason).of_run(run_id)
     };
     let (message, done) = match how {
         Stop::Cancel => (InboxMessage::Cancel(message), "asked to stop:"),
@@ -98,17 +88,13 @@ pub(super) async fn resume(place: &Place, args: TargetArgs) -> Verdict {
     let connected = connect(place, Missing::Refuse).await?;
     let Target { id, run_id } = args.target;
     let message = ResumeMessage {
-        kind: Ignored,
-        v: None,
-        id: id.clone(),
-        run_id,
         namespace: Some(place.namespace.clone()),
-        request_id: None,
+        ..ResumeMessage::new(id.clone()).of_run(run_id)
     };
     send(&connected, place, InboxMessage::Resume(message), (&id, "tried again:", args.json)).await
 }
 
-async fn send(
+pub(super) async fn send(
     connected: &Connected,
     place: &Place,
     message: InboxMessage,

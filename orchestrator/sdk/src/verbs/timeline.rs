@@ -17,6 +17,9 @@ const MOST_SHOWN: usize = 100;
 /// The run's header and timeline, ready to print.
 pub(super) fn timeline(run: &Description, events: &[Event]) -> String {
     let mut text = format!("{}  {}  run {}  {}", run.workflow_id, run.workflow, run.run_id, run.status);
+    if run.paused.is_some() {
+        text.push_str(", paused");
+    }
     if run.blocked.is_some() {
         text.push_str(", blocked");
     }
@@ -34,10 +37,11 @@ pub(super) fn timeline(run: &Description, events: &[Event]) -> String {
         let last = activity.last_failure.as_ref().map(|fault| format!("; last failure: {fault}"));
         let _ = writeln!(
             text,
-            "  {:>10}  {:<28} attempt {} is open{}",
+            "  {:>10}  {:<28} attempt {} is {}{}",
             "now",
             story.name(activity.activity_id),
             activity.attempt,
+            if activity.paused { "paused" } else { "open" },
             last.unwrap_or_default()
         );
     }
@@ -47,6 +51,9 @@ pub(super) fn timeline(run: &Description, events: &[Event]) -> String {
     }
     if let Some(state) = &run.state {
         let _ = writeln!(text, "  state {}", short(state));
+    }
+    if let Some(mark) = &run.paused {
+        let _ = writeln!(text, "  paused since {}: {}", mark.since, mark.reason);
     }
     if let Some(mark) = &run.blocked {
         let _ = writeln!(text, "  blocked since {}: {}", mark.since, mark.reason);
@@ -103,6 +110,8 @@ impl Story {
             EventKind::SignalReceived(e) => (format!("signal `{}`", e.name), short(&e.input)),
             EventKind::CancelRequested(e) => ("cancel requested".into(), e.reason.clone()),
             EventKind::ResumeRequested(_) => ("resume requested".into(), String::new()),
+            EventKind::RunPaused(e) => ("paused".into(), e.reason.clone()),
+            EventKind::RunUnpaused(_) => ("unpaused".into(), String::new()),
             EventKind::SignalSent(e) => {
                 (format!("signal `{}`", e.name), format!("sent to `{}`, {}", e.workflow_id, input(&e.input)))
             }
@@ -131,6 +140,9 @@ impl Story {
             | EventKind::ActivityCompleted(_)
             | EventKind::ActivityFailed(_)
             | EventKind::ActivityCancelRequested(_)
+            | EventKind::ActivityPaused(_)
+            | EventKind::ActivityUnpaused(_)
+            | EventKind::ActivityRetryRequested(_)
             | EventKind::LocalActivityCompleted(_)
             | EventKind::LocalActivityFailed(_)) => self.activity(activity, event.t),
             other => self.child_or_update(other, event.t),
@@ -207,6 +219,16 @@ impl Story {
                 let how = if e.waits { "cancel requested, waits for its end" } else { "cancel requested" };
                 (self.name(e.activity_id), how.into())
             }
+            EventKind::ActivityPaused(e) => {
+                let reason = if e.reason.is_empty() { String::new() } else { format!(": {}", e.reason) };
+                (self.name(e.activity_id), format!("paused{reason}"))
+            }
+            EventKind::ActivityUnpaused(e) => {
+                (self.name(e.activity_id), format!("unpaused, goes on with attempt {}", e.attempt))
+            }
+            EventKind::ActivityRetryRequested(e) => {
+                (self.name(e.activity_id), format!("retried at once, attempt {}", e.attempt))
+            }
             other => (other.describe(), String::new()),
         }
     }
@@ -217,6 +239,14 @@ fn started(e: &RunStarted) -> String {
     let mut how = input(&e.input);
     if let Some(run) = e.continued_from {
         let _ = write!(how, ", continues run {run}");
+    }
+    if let Some(from) = &e.forked_from {
+        let reason = if from.reason.is_empty() { String::new() } else { format!(" ({})", from.reason) };
+        let (id, run, event) = (&from.workflow_id, from.run_id, from.event);
+        let _ = write!(how, ", begins with the first {event} events of `{id}`, run {run}{reason}");
+    }
+    if let Some(version) = &e.version {
+        let _ = write!(how, ", version {version}");
     }
     if let Some(parent) = &e.parent {
         let _ = write!(how, ", child of `{}`", parent.workflow_id);
