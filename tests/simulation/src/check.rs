@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millrace_core::{Effect, Event, EventKind, Payload, PendingEffect, Replay};
-use millrace_engine::Client;
 use millrace_engine::ports::Clock;
+use millrace_engine::{Client, ListFilter};
 use millrace_format::Head;
 
-use crate::workflows::{Probe, app};
+use crate::Cast;
+use crate::workflows::Probe;
 
 /// The result with which a history ends; the reason, if it has none.
 pub fn result_of(events: &[Event]) -> Payload {
@@ -19,23 +20,35 @@ pub fn result_of(events: &[Event]) -> Payload {
     }
 }
 
-/// Everything that is wrong with the histories of these workflows.
+/// Everything that is wrong with the histories of all runs there are.
 pub async fn histories(
     client: &Client,
-    ids: &[&str],
+    cast: &Cast,
     clock: Arc<dyn Clock>,
     probe: Arc<Probe>,
 ) -> Vec<String> {
+    let listed = match client.list(&ListFilter { limit: usize::MAX, ..ListFilter::default() }).await {
+        Ok(listed) => listed,
+        Err(error) => return vec![format!("the runs cannot be listed: {error}")],
+    };
     let mut violations = Vec::new();
-    for id in ids {
-        let Ok(id) = id.parse() else { continue };
-        match client.history(&id, None).await {
+    for id in &cast.ids {
+        if !listed.iter().any(|run| run.entry.workflow_id.as_str() == id) {
+            violations.push(format!("{id}: is not listed"));
+        }
+    }
+    for entry in listed.iter().map(|run| &run.entry) {
+        let (id, run_id) = (&entry.workflow_id, entry.run_id);
+        match client.history(id, Some(run_id)).await {
             Ok((head, events)) => {
-                let code = app(clock.clone(), probe.clone()).workflow_code();
-                let found = history(&head, &events, &*code);
+                let code = (cast.app)(clock.clone(), probe.clone()).workflow_code();
+                let mut found = history(&head, &events, &*code);
+                if has_begun(&events) {
+                    found.extend((cast.examine)(&events));
+                }
                 violations.extend(found.into_iter().map(|violation| format!("{id}: {violation}")));
             }
-            Err(error) => violations.push(format!("{id}: {error}")),
+            Err(error) => violations.push(format!("{id}: run {run_id}: {error}")),
         }
     }
     violations
@@ -58,6 +71,7 @@ fn history(head: &Head, events: &[Event], code: &dyn millrace_core::WorkflowCode
         violations.push("G8: time goes back".into());
     }
     match code.instantiate(&run.info) {
+        Ok(_) if !has_begun(events) => {}
         Ok(code) => {
             violations.extend(Replay::new(code).follow(events).err().map(|reason| format!("G8: {reason}")))
         }
@@ -71,6 +85,15 @@ fn history(head: &Head, events: &[Event], code: &dyn millrace_core::WorkflowCode
     let left = run.effects.values().filter(|pending| !outlives(pending));
     violations.extend(left.map(|pending| format!("G4: {:?} is left", pending.effect)));
     violations
+}
+
+/// A child that was to stop before it was started has a history, but its code has seen nothing of it.
+fn has_begun(events: &[Event]) -> bool {
+    !match events.last().map(|event| &event.kind) {
+        Some(EventKind::RunCanceled(e)) => e.before_start,
+        Some(EventKind::RunTerminated(_)) => events.len() == 2,
+        _ => false,
+    }
 }
 
 fn absorbed(kind: &EventKind) -> Option<String> {

@@ -2,12 +2,15 @@
 //! seed. What must come out of it is the same as without faults.
 //!
 //! - [`workflows`], [`family`]: workflows that use everything the language has.
+//! - [`programs`], [`reference`]: workflows made by chance, and a naive interpreter of them.
 //! - [`World`]: the processes, killed and started again.
 //! - [`check`]: what must hold of every run afterwards.
 
 pub mod check;
 pub mod family;
+pub mod programs;
+pub mod reference;
 pub mod workflows;
 mod world;
 
-pub use world::{Report, World};
+pub use world::{Cast, Report, World};

@@ -15,7 +15,7 @@ use crate::family;
 pub struct Time(pub Arc<dyn Clock>);
 
 impl Time {
-    async fn pass(&self, time: std::time::Duration) {
+    pub(crate) async fn pass(&self, time: std::time::Duration) {
         self.0.sleep_until(self.0.now().plus(time)).await;
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use millrace::Workflow;
+use millrace::{App, Workflow};
 use millrace_conformance::{Fault, Faults, Faulty, Injector, Process, Sim};
-use millrace_core::{Namespace, Payload, Status, TaskQueue, WorkflowId};
+use millrace_core::{Event, Namespace, Payload, Status, TaskQueue, WorkflowId};
 use millrace_engine::ports::{Clock, Ports, QueueName, Queues};
 use millrace_engine::{
     Client, ClientError, DeadLetters, Orchestrator, OrchestratorConfig, Ticker, Worker, WorkerConfig,
@@ -39,8 +39,32 @@ const IDS: [&str; 12] = [
     "steward-1",
 ];
 
+/// Who plays in a world, and what is asked of them.
+#[derive(Clone)]
+pub struct Cast {
+    /// What the processes can run.
+    pub app: fn(Arc<dyn Clock>, Arc<Probe>) -> App,
+    /// The workflows that come to an end.
+    pub ids: Vec<String>,
+    /// What clients send, after so many seconds.
+    pub requests: Vec<(u64, Value)>,
+    /// Whether requests may come too late, and end as dead letters.
+    pub may_be_late: bool,
+    /// What is wrong with a history, beside what must hold of every one.
+    pub examine: fn(&[Event]) -> Option<String>,
+}
+
+impl Default for Cast {
+    /// The workflows that use everything.
+    fn default() -> Self {
+        let ids = IDS.map(str::to_owned).into();
+        Self { app, ids, requests: requests(), may_be_late: false, examine: |_| None }
+    }
+}
+
 /// A simulated world.
 pub struct World {
+    cast: Arc<Cast>,
     sim: Sim,
     memory: Arc<Memory>,
     injector: Arc<Injector>,
@@ -63,11 +87,17 @@ pub struct Report {
 }
 
 impl World {
-    /// The world of this seed, with these faults.
+    /// The world of this seed, with these faults, in which everything is used.
     pub fn new(seed: u64, faults: Faults) -> Self {
+        Self::of(seed, faults, Cast::default())
+    }
+
+    /// The world of this seed, with these faults, for this cast.
+    pub fn of(seed: u64, faults: Faults, cast: Cast) -> Self {
         let sim = Sim::new(seed);
         let memory = Memory::with_batch_limit(sim.clock(), 10);
-        Self { memory, injector: Injector::new(faults), probe: Arc::default(), sim }
+        let cast = Arc::new(cast);
+        Self { cast, memory, injector: Injector::new(faults), probe: Arc::default(), sim }
     }
 
     /// Starts everything, lets it run to rest, and checks it.
@@ -79,20 +109,21 @@ impl World {
             self.worker(&format!("gpu-{n}"), "gpu");
         }
         self.ticker();
-        let ids = IDS;
+        let ids = self.cast.ids.clone();
         self.client_requests();
         let client = self.client();
         let clock = self.sim.clock();
         let ends = self.sim.block_on(async move { all_ends(&client, &*clock, &ids).await }, LONGEST);
-        let ends = ends.map_err(|stuck| self.stuck(&format!("{stuck:?}: {}", self.describe(&ids))))??;
+        let ends = ends.map_err(|stuck| self.stuck(&format!("{stuck:?}: {}", self.describe())))??;
         self.injector.set_calm(true);
         let rest = || self.in_flight().is_empty();
         let not_at_rest = |stuck| self.stuck(&format!("not at rest: {stuck:?}; {}", self.dead_letters()));
         self.sim.run_until(rest, LONGEST).map_err(not_at_rest)?;
         let took = self.sim.clock().now().since(begin);
         let (client, clock, probe) = (self.client(), self.sim.clock(), self.probe.clone());
+        let cast = self.cast.clone();
         let checked =
-            self.sim.block_on(async move { check::histories(&client, &ids, clock, probe).await }, LONGEST);
+            self.sim.block_on(async move { check::histories(&client, &cast, clock, probe).await }, LONGEST);
         let mut violations = checked.map_err(|stuck| self.stuck(&format!("{stuck:?}")))?;
         violations.extend(self.probe.violations.lock().map(|v| v.clone()).unwrap_or_default());
         Ok(Report {
@@ -105,8 +136,8 @@ impl World {
     }
 
     /// Where each run stands, for a world that does not come to its end.
-    fn describe(&self, ids: &[&'static str]) -> String {
-        let (client, ids) = (self.client(), ids.to_vec());
+    fn describe(&self) -> String {
+        let (client, ids) = (self.client(), self.cast.ids.clone());
         let describe = async move {
             let mut all = String::new();
             for id in ids {
@@ -142,7 +173,8 @@ impl World {
     /// Messages that somebody should still take. The task queue without worker keeps its tasks.
     fn in_flight(&self) -> BTreeMap<QueueName, usize> {
         let mut all = self.memory.all_messages();
-        all.retain(|queue, _| queue.as_str() != "task-nowhere");
+        let late = QueueName::inbox().dead_letters();
+        all.retain(|queue, _| queue.as_str() != "task-nowhere" && !(self.cast.may_be_late && *queue == late));
         all
     }
 
@@ -169,8 +201,13 @@ impl World {
         Client::new(ports, Keys::new(Namespace::default()), None)
     }
 
+    fn app(&self) -> App {
+        (self.cast.app)(self.sim.clock(), self.probe.clone())
+    }
+
     fn share(&self) -> Self {
         Self {
+            cast: self.cast.clone(),
             sim: self.sim.clone(),
             memory: self.memory.clone(),
             injector: self.injector.clone(),
@@ -181,7 +218,7 @@ impl World {
     fn orchestrator(&self, name: &str) {
         let world = self.share();
         self.sim.supervise(name, move |process| {
-            let (ports, app) = (world.ports(&process), app(world.sim.clock(), world.probe.clone()));
+            let (ports, app) = (world.ports(&process), world.app());
             let config = OrchestratorConfig { build: "sim".into(), ..OrchestratorConfig::default() };
             let orchestrator = Arc::new(
                 Orchestrator::new(ports, app.workflow_code(), config)
@@ -204,7 +241,7 @@ impl World {
         let world = self.share();
         self.sim.supervise(name, move |process| {
             let Ok(queue) = TaskQueue::new(queue) else { return };
-            let (ports, app) = (world.ports(&process), app(world.sim.clock(), world.probe.clone()));
+            let (ports, app) = (world.ports(&process), world.app());
             let worker = Worker::new(
                 ports,
                 app.activity_code(),
@@ -237,7 +274,7 @@ impl World {
     /// What clients ask for. Each request is sent twice, as a client does that got no answer.
     fn client_requests(&self) {
         let process = self.sim.process("requests");
-        for (after_s, request) in requests() {
+        for (after_s, request) in self.cast.requests.clone() {
             let (client, clock) = (self.client(), self.sim.clock());
             process.spawn(async move {
                 pause(&*clock, after_s).await;
@@ -299,7 +336,7 @@ async fn pause(clock: &dyn Clock, seconds: u64) {
 async fn all_ends(
     client: &Client,
     clock: &dyn Clock,
-    ids: &[&str],
+    ids: &[String],
 ) -> Result<BTreeMap<String, (Status, Payload)>, String> {
     let mut ends = BTreeMap::new();
     for id in ids {
@@ -308,7 +345,7 @@ async fn all_ends(
             match client.history(&workflow_id, None).await {
                 Ok((head, _)) if head.header.status == Status::ContinuedAsNew => pause(clock, 60).await,
                 Ok((head, events)) if !head.header.status.is_open() => {
-                    ends.insert((*id).to_owned(), (head.header.status, check::result_of(&events)));
+                    ends.insert(id.clone(), (head.header.status, check::result_of(&events)));
                     break;
                 }
                 Ok(_) | Err(ClientError::NotFound(_)) => pause(clock, 60).await,

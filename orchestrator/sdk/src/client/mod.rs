@@ -18,7 +18,6 @@ mod wire;
 
 use std::sync::Arc;
 
-#[cfg(feature = "test")]
 pub use backend::{Backend, Description, Filter, Sent};
 #[cfg(feature = "embedded")]
 pub(crate) use direct::AtWork;

@@ -1,6 +1,6 @@
 //! The numbered calls of a run: those whose futures wait, and the commands that they ask for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::task::Waker;
 
 use millrace_core::{ActivityFailure, Command, Payload, WorkflowFailure};
@@ -53,13 +53,15 @@ impl Call {
 }
 
 /// Why a call is canceled whose future was dropped.
-pub(super) const DROPPED: &str = "the workflow no longer waits for it";
+const DROPPED: &str = "the workflow no longer waits for it";
 
 /// Calls by number, and the commands of the current resumption.
 #[derive(Default)]
 pub(super) struct Calls {
     pending: BTreeMap<u64, Pending>,
     commands: Vec<(u64, Command)>,
+    /// Calls whose futures were dropped in this resumption.
+    dropped: BTreeSet<u64>,
     resumptions: u64,
 }
 
@@ -82,6 +84,7 @@ impl Calls {
     /// The code is resumed: what it asked for before has been taken.
     pub(super) fn resume(&mut self) {
         self.resumptions += 1;
+        self.dropped.clear();
     }
 
     /// Issues a call's command; the call then waits for its end.
@@ -128,8 +131,14 @@ impl Calls {
         let (call, waits) = (dropped.call, matches!(dropped.state, State::Waiting(_)));
         if waits && !call.detached && !self.take_back(&dropped) && call.on_cancel != OnCancel::Abandon {
             self.commands.extend(call.cancel(false, DROPPED));
+            self.dropped.insert(number);
         }
         Some(dropped)
+    }
+
+    /// Whether the call was given up in this resumption because nobody holds its future any more.
+    pub(super) fn is_dropped(&self, number: u64) -> bool {
+        self.dropped.contains(&number)
     }
 
     /// Takes back the command of a call that was issued in this resumption.

@@ -10,7 +10,6 @@ use millrace_core::{
     WorkflowType,
 };
 
-use super::calls::DROPPED;
 use super::journal::Journal;
 use super::scopes::ROOT;
 use super::tasks::Together;
@@ -97,7 +96,7 @@ impl Host {
             commands.retain(|command| match command {
                 Command::CancelActivity(..) | Command::CancelTimer(_) => false,
                 // One that was asked to stop hears of it, though nobody waits.
-                Command::CancelChild(_, reason) => reason != DROPPED,
+                Command::CancelChild(child, _) => !self.journal.is_dropped(*child),
                 _ => true,
             });
             commands.push(self.end(result)?);

@@ -337,6 +337,11 @@ impl Journal {
         Ok(inner.calls.take_commands())
     }
 
+    /// Whether the call was given up just now because nobody holds its future any more.
+    pub(super) fn is_dropped(&self, number: u64) -> bool {
+        self.lock().calls.is_dropped(number)
+    }
+
     /// From here on, dropped calls cancel nothing: the host lets go of the run. What could hold the run in a circle
     /// (handlers that own a context) is dropped.
     pub(super) fn let_go(&self) {

@@ -190,3 +190,37 @@ async fn a_signal_to_a_workflow_that_comes_later_waits_for_it_a_minute() {
     let Err(RunError::Unavailable(text)) = never.result().await else { panic!() };
     assert!(text.contains("the signal `approve` for `never` was lost"), "{text}");
 }
+
+#[activity]
+async fn tidy() -> Result<(), ActivityError>;
+
+#[workflow]
+async fn tidies(ctx: WorkflowContext) -> Result<(), WorkflowError> {
+    let slept = ctx.sleep(days(1)).await;
+    ctx.shielded().activity(tidy, ()).await?;
+    Ok(slept?)
+}
+
+#[workflow]
+async fn asks(ctx: WorkflowContext) -> Result<(), WorkflowError> {
+    let _ = ctx.child(tidies, ()).parent_close(ParentClose::Abandon).await;
+    Ok(())
+}
+
+#[workflow]
+async fn loses_patience(ctx: WorkflowContext) -> Result<(), WorkflowError> {
+    select! {
+        _ = ctx.child(asks, ()) => {}
+        _ = ctx.sleep(secs(1)) => {}
+    }
+    Ok(ctx.sleep(secs(1)).await?)
+}
+
+/// The reason with which a dropped child is asked to stop is the child's own, too: its children still hear of it.
+#[tokio::test]
+async fn a_child_that_is_dropped_asks_its_own_children_to_stop() {
+    let env = TestEnv::new().workflow(tidies).workflow(asks).workflow(loses_patience).mock(tidy, |()| Ok(()));
+    env.start(loses_patience, "p", ()).await.unwrap().result().await.unwrap();
+    env.advance(secs(1)).await;
+    assert_eq!(env.calls(tidy).len(), 1);
+}
