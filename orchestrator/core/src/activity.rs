@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::time::{millis, whole_millis};
 use crate::{
-    ActivityId, Fault, Namespace, Payload, RetryPolicy, RunId, TaskQueue, Timestamp, WorkflowId, WorkflowType,
+    ActivityId, Fault, Headers, Namespace, Payload, RetryPolicy, RunId, TaskQueue, Timestamp, WorkflowId,
+    WorkflowType,
 };
 
 /// How an activity is to be run. Times are written in milliseconds.
@@ -115,6 +116,9 @@ pub struct Task {
     /// With which somebody else may report the outcome, if the activity is one that completes later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<CompletionToken>,
+    /// What the run was started with.
+    #[serde(default, skip_serializing_if = "Headers::is_empty")]
+    pub headers: Headers,
 }
 
 /// Stands for one attempt of an activity that completes later: whoever has it may report how the attempt ended. A text

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::millis;
 use crate::{
-    ActivityFailure, ActivityId, ActivityOptions, Blocked, ChildId, ChildOptions, Fault, Parent, Payload,
-    RequestId, RunId, SentId, StopChild, TaskQueue, TimeoutKind, TimerId, Timestamp, WorkflowFailure,
-    WorkflowId, WorkflowType,
+    ActivityFailure, ActivityId, ActivityOptions, Blocked, ChildId, ChildOptions, Fault, Headers, Parent,
+    Payload, RequestId, RunId, SentId, StopChild, TaskQueue, TimeoutKind, TimerId, Timestamp,
+    WorkflowFailure, WorkflowId, WorkflowType,
 };
 
 /// One line of the history.
@@ -48,6 +48,9 @@ pub struct RunStarted {
     /// Values to filter lists by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attributes: Option<Payload>,
+    /// What the start hands on to everything that comes of it.
+    #[serde(default, skip_serializing_if = "Headers::is_empty")]
+    pub headers: Headers,
     /// When the workflow must have ended, all the runs that it continues as included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_deadline: Option<Timestamp>,

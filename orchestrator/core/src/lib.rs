@@ -18,6 +18,7 @@ pub mod decide;
 mod effect;
 mod event;
 mod failure;
+mod headers;
 mod id;
 mod message;
 mod pace;
@@ -35,6 +36,7 @@ pub use decide::{Decision, Live, Turn, Verdict, decide, end_local};
 pub use effect::{Effect, EffectKey, PendingEffect};
 pub use event::*;
 pub use failure::{ActivityFailure, ApplicationFailure, Fault, TimeoutKind, WorkflowFailure};
+pub use headers::{Headers, MOST_HEADER_BYTES, MOST_HEADERS, check_headers};
 pub use id::{
     ActivityId, ChildId, Identity, InvalidId, Namespace, RequestId, RunId, SentId, TaskQueue, TimerId,
     WorkflowId, WorkflowType,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActivityId, ActivityOutcome, ChildId, Event, Identity, OutcomeResult, Parent, Payload, RequestId, RunId,
+    ActivityId, ActivityOutcome, ChildId, Event, Headers, Identity, OutcomeResult, Parent, Payload, RequestId, RunId,
     StopChild, TimerId, Timestamp, WorkflowId, WorkflowType,
 };
 
@@ -205,6 +205,8 @@ pub struct Start {
     pub memo: Option<Payload>,
     /// Values to filter lists by.
     pub attributes: Option<Payload>,
+    /// What is handed on to everything that comes of it.
+    pub headers: Headers,
     /// A signal to deliver with the start.
     pub signal: Option<WithStart>,
     /// An update to deliver with the start; it is answered under the start's request id.

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ActivityId, ActivityScheduled, Blocked, ChildId, ChildScheduled, CompletionToken, Effect, EffectKey,
-    Event, EventKind, Fault, Identity, Namespace, OutcomeResult, Pace, ParentClose, Payload, PendingEffect,
-    RequestId, RunContinuedAsNew, RunId, RunInfo, RunStarted, SentId, StopChild, Task, TimerId, TimerStarted,
-    Timestamp,
+    Event, EventKind, Fault, Headers, Identity, Namespace, OutcomeResult, Pace, ParentClose, Payload,
+    PendingEffect, RequestId, RunContinuedAsNew, RunId, RunInfo, RunStarted, SentId, StopChild, Task,
+    TimerId, TimerStarted, Timestamp,
 };
 
 /// Where a run stands.
@@ -383,7 +383,14 @@ impl Run {
                 attempt,
                 secret,
             }),
+            headers: self.headers().clone(),
         })
+    }
+
+    /// What the run was started with, for everything that comes of it.
+    pub fn headers(&self) -> &Headers {
+        static NONE: Headers = Headers::new();
+        self.started.as_ref().map_or(&NONE, |started| &started.headers)
     }
 
     /// The call that started this run as a child.
@@ -589,6 +596,7 @@ mod tests {
             run_timeout: None,
             memo: None,
             attributes: None,
+            headers: Headers::new(),
             execution_deadline: None,
             begins_at: None,
             parent: None,

@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use millrace_core::{
-    ActivityId, ActivityOutcome, ApplicationFailure, ChildId, ChildOptions, CompletionToken, Fault, Fork,
+    ActivityId, ActivityOutcome, ApplicationFailure, ChildId, ChildOptions, CompletionToken, Fault, Fork, Headers,
     IdConflict, IdReuse, Message, Namespace, OutcomeResult, Parent, Payload, RequestId, RunId, Start, Stop,
-    Task, TimerId, WithStart, WorkflowId, WorkflowType,
+    Task, TimerId, WithStart, WorkflowId, WorkflowType, check_headers,
 };
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -149,6 +149,9 @@ inbox_message!(
         /// Values to filter lists by.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attributes: Option<Payload>,
+        /// What is handed on to everything that comes of it, such as a `traceparent`.
+        #[serde(default, skip_serializing_if = "Headers::is_empty")]
+        headers: Headers,
         /// How long the code waits before it begins, in seconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         start_delay_s: Option<f64>,
@@ -376,6 +379,9 @@ pub struct StartChild {
     pub options: ChildOptions,
     /// The call that starts it.
     pub parent: Parent,
+    /// What the parent was started with.
+    #[serde(default, skip_serializing_if = "Headers::is_empty")]
+    pub headers: Headers,
 }
 
 const PUBLIC: [&str; 13] = [
@@ -518,6 +524,7 @@ fn start(m: StartMessage, message_id: &str) -> Result<Addressed, BadMessage> {
     if workflow.starts_with("millrace.") && workflow != "millrace.schedule" {
         return Err(BadMessage(format!("workflow: `{workflow}` is the engine's own; only runs start it")));
     }
+    check_headers(&m.headers).map_err(BadMessage)?;
     if m.run_id.is_some() {
         return Err(BadMessage("run_id: a start makes a new run; leave it out".into()));
     }
@@ -533,6 +540,7 @@ fn start(m: StartMessage, message_id: &str) -> Result<Addressed, BadMessage> {
             delay,
             memo: m.memo,
             attributes: m.attributes,
+            headers: m.headers,
             signal: m.signal,
             update: m.update,
             parent: None,
@@ -546,7 +554,7 @@ fn time(field: &str, seconds: Option<f64>) -> Result<Option<Duration>, BadMessag
     time.map(Some).ok_or_else(|| BadMessage(format!("{field}: {seconds} is not a time above 0.001 s")))
 }
 
-fn start_child(StartChild { workflow, input, options, parent }: StartChild) -> Message {
+fn start_child(StartChild { workflow, input, options, parent, headers }: StartChild) -> Message {
     Message::Start(Box::new(Start {
         workflow,
         input,
@@ -558,6 +566,7 @@ fn start_child(StartChild { workflow, input, options, parent }: StartChild) -> M
         delay: None,
         memo: options.memo,
         attributes: options.attributes,
+        headers,
         signal: None,
         update: None,
         parent: Some(parent),
@@ -670,6 +679,8 @@ report!(StartReport {
     #[serde(default)]
     options: ChildOptions,
     parent: Parent,
+    #[serde(default)]
+    headers: Headers,
 });
 report!(SignalReport {
     name: String,
@@ -721,8 +732,8 @@ pub fn read_event(body: &str) -> Result<Addressed, BadMessage> {
         }
         "start_child" => {
             let report: StartReport = typed(body)?;
-            let StartReport { workflow, input, options, parent, .. } = report;
-            let message = start_child(StartChild { workflow, input, options, parent });
+            let StartReport { workflow, input, options, parent, headers, .. } = report;
+            let message = start_child(StartChild { workflow, input, options, parent, headers });
             Addressed {
                 namespace: report.namespace,
                 workflow_id: report.workflow_id,

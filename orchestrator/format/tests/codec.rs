@@ -11,7 +11,7 @@ use millrace_format::message::{
     StartChild, StartMessage, StopMessage,
 };
 use millrace_format::{Head, Header, IndexEntry, Lease, TimerEntry};
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 
@@ -198,12 +198,16 @@ fn unread() -> impl Strategy<Value = Unread> {
     })
 }
 
+fn headers() -> impl Strategy<Value = Headers> {
+    btree_map("[A-Za-z0-9_.-]{1,9}", "[^\\p{Cc}]{0,9}", 0..4)
+}
+
 fn started() -> impl Strategy<Value = RunStarted> {
     let said = (workflow(), payload(), request(), of(millis()), of(payload()), of(payload()));
-    let chain = (of(time()), of(time()), of(parent()), of(run_id()), of(run_id()), unread());
+    let chain = (of(time()), of(time()), of(parent()), of(run_id()), of(run_id()), unread(), headers());
     (said, chain).prop_map(|(said, chain)| {
         let (workflow, input, request_id, run_timeout, memo, attributes) = said;
-        let (execution_deadline, begins_at, parent, continued_from, first_run_id, unread) = chain;
+        let (execution_deadline, begins_at, parent, continued_from, first_run_id, unread, headers) = chain;
         let (memo, attributes) = (present(memo), present(attributes));
         RunStarted {
             workflow,
@@ -212,6 +216,7 @@ fn started() -> impl Strategy<Value = RunStarted> {
             run_timeout,
             memo,
             attributes,
+            headers,
             execution_deadline,
             begins_at,
             parent,
@@ -495,14 +500,14 @@ proptest! {
     #[test]
     fn other_internal_messages(
         (workflow_id, run_id) in (workflow_id(), of(run_id())), n in any::<u64>(), (name, input) in (text(), payload()),
-        request_id in request(), result in result(), (workflow, options, parent) in (workflow(), child_options(), parent()), how in how(),
+        request_id in request(), result in result(), (workflow, options, parent) in (workflow(), child_options(), parent()), how in how(), headers in headers(),
     ) {
-        let child = StartChild { workflow: workflow.clone(), input: input.clone(), options: options.clone(), parent: parent.clone() };
+        let child = StartChild { workflow: workflow.clone(), input: input.clone(), options: options.clone(), parent: parent.clone(), headers: headers.clone() };
         let stop = Stop { workflow: workflow.clone(), parent: parent.clone(), how, reason: name.clone() };
         let start = Start {
             workflow, input: input.clone(), request_id: parent.start_request(), id_reuse: options.id_reuse,
             id_conflict: IdConflict::Fail, run_timeout: options.run_timeout, execution_timeout: options.execution_timeout,
-            delay: None, memo: options.memo, attributes: options.attributes, signal: None, update: None, parent: Some(parent),
+            delay: None, memo: options.memo, attributes: options.attributes, headers, signal: None, update: None, parent: Some(parent),
         };
         for (report, message) in [
             (Report::Timer { timer_id: n }, Message::Timer { timer_id: n }),
@@ -530,12 +535,12 @@ proptest! {
     }
 
     #[test]
-    fn tasks(kind in kind(), run_id in any::<u128>(), attempt in any::<u32>(), at in time(), input in payload(), options in options(), token in of(token())) {
+    fn tasks(kind in kind(), run_id in any::<u128>(), attempt in any::<u32>(), at in time(), input in payload(), options in options(), token in of(token()), headers in headers()) {
         let task = Task {
             v: 1,
             namespace: Default::default(), workflow_id: WorkflowId::new("w").unwrap(), run_id: RunId::from_random(run_id),
             workflow: WorkflowType::new("W").unwrap(), activity_id: 1, activity: kind.describe(),
-            task_queue: TaskQueue::new("cpu").unwrap(), attempt, input, scheduled_at: at, available_at: at, options, token,
+            task_queue: TaskQueue::new("cpu").unwrap(), attempt, input, scheduled_at: at, available_at: at, options, token, headers,
         };
         prop_assert_eq!(message::read_task(&message::write(&task)).unwrap(), task);
     }
@@ -568,14 +573,14 @@ proptest! {
     }
 
     #[test]
-    fn inbox_messages(input in payload(), name in "[^\\x00]{1,9}", reason in text(), request_id in outside(), memo in of(payload()), id in "[a-z]{1,9}") {
+    fn inbox_messages(input in payload(), name in "[^\\x00]{1,9}", reason in text(), request_id in outside(), memo in of(payload()), id in "[a-z]{1,9}", headers in headers()) {
         let id = WorkflowId::new(id).unwrap();
         let base = (Some(1), None, None, Some(request_id.clone()));
         let start = StartMessage {
             kind: Default::default(), v: base.0, id: id.clone(), run_id: base.1, namespace: base.2, request_id: base.3.clone(),
             workflow: WorkflowType::new("W").unwrap(), input: input.clone(), id_reuse: IdReuse::RejectDuplicate,
             id_conflict: IdConflict::UseExisting, execution_timeout_s: Some(2.5), run_timeout_s: Some(1.25),
-            memo: present(memo), attributes: None, start_delay_s: Some(0.5), update: None,
+            memo: present(memo), attributes: None, headers: headers.clone(), start_delay_s: Some(0.5), update: None,
             signal: Some(WithStart { name: name.clone(), input: input.clone() }),
         };
         let asking = StartMessage { update: start.signal.clone(), signal: None, ..start.clone() };
@@ -586,7 +591,7 @@ proptest! {
         let expected = Start {
             workflow: start.workflow, input: input.clone(), request_id: request_id.clone(), id_reuse: start.id_reuse,
             id_conflict: start.id_conflict, run_timeout: Some(Duration::from_millis(1_250)), memo: start.memo,
-            attributes: None, signal: start.signal, update: None, parent: None,
+            attributes: None, headers, signal: start.signal, update: None, parent: None,
             execution_timeout: Some(Duration::from_millis(2_500)), delay: Some(Duration::from_millis(500)),
         };
         prop_assert_eq!((read.workflow_id, read.message), (id.clone(), Message::Start(Box::new(expected))));

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use jsonschema::Validator;
 use millrace_core::{
-    ActivityOptions, ActivityOutcome, ApplicationFailure, CompletionToken, Fault, IdConflict, IdReuse,
-    OutcomeResult, Payload, RunId, Task, TaskQueue, TimeoutKind, Timestamp, WithStart, WorkflowId,
+    ActivityOptions, ActivityOutcome, ApplicationFailure, CompletionToken, Fault, Headers, IdConflict,
+    IdReuse, OutcomeResult, Payload, RunId, Task, TaskQueue, TimeoutKind, Timestamp, WithStart, WorkflowId,
     WorkflowType,
 };
 use millrace_format::message::{
@@ -129,10 +129,17 @@ fn start(id_reuse: IdReuse, id_conflict: IdConflict, full: bool) -> InboxMessage
         run_timeout_s: full.then_some(1e9),
         memo: full.then(any),
         attributes: full.then(any),
+        headers: headers(full),
         start_delay_s: full.then_some(0.001),
         signal: full.then(|| WithStart { name: "approve".into(), input: any() }),
         update: None,
     })
+}
+
+fn headers(full: bool) -> Headers {
+    let all =
+        [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), ("X-Tenant_1.b", "ß €")];
+    all.into_iter().filter(|_| full).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 fn failure(full: bool) -> ApplicationFailure {
@@ -244,6 +251,7 @@ fn every_task_and_outcome_validates() {
                 available_at: Timestamp::from_millis(i64::MAX),
                 options,
                 token,
+                headers: headers(true),
             }),
         );
     }
@@ -286,6 +294,9 @@ fn every_recorded_history_validates() {
 #[test]
 fn what_the_reader_refuses_does_not_validate() {
     let long = format!(r#"{{"type":"resume","id":"{}"}}"#, "x".repeat(201));
+    let headers: Headers = (0..33).map(|n| (format!("h{n}"), String::new())).collect();
+    let headers = message::write(&headers);
+    let many = format!(r#"{{"type":"start","workflow":"W","id":"a","headers":{headers}}}"#);
     for (name, text) in [
         ("start", r#"{"type":"start","workflow":"W"}"#),
         ("start", r#"{"type":"start","id":"a"}"#),
@@ -316,6 +327,10 @@ fn what_the_reader_refuses_does_not_validate() {
         ("start", r#"{"type":"start","workflow":"W","id":"a","update":{"input":1}}"#),
         ("start", r#"{"type":"start","workflow":"W","id":"a","signal":{"name":"x"},"update":{"name":"x"}}"#),
         ("start", r#"{"type":"start","workflow":"W","id":"a","parent":{"workflow_id":"p"}}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","headers":{"trace parent":"x"}}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","headers":{"traceparent":"a\nb"}}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","headers":{"traceparent":7}}"#),
+        ("start", many.as_str()),
         ("start", r#"[]"#),
         ("update", r#"{"type":"update","id":"a"}"#),
         ("update", r#"{"type":"update","id":"a","name":""}"#),

@@ -18,6 +18,7 @@ impl Decider<'_> {
             run_timeout: start.run_timeout.map(whole_millis),
             memo: start.memo.clone(),
             attributes: start.attributes.clone(),
+            headers: start.headers.clone(),
             execution_deadline: start.execution_timeout.map(|limit| now.plus(limit)),
             begins_at: start.delay.map(|delay| now.plus(delay)),
             parent: start.parent.clone(),

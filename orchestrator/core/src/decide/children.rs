@@ -2,9 +2,9 @@
 
 use super::{Decider, Live, Verdict};
 use crate::{
-    CancelRequested, ChildCompleted, ChildFailed, ChildId, ChildScheduled, Effect, Identity, Incoming,
-    OutcomeResult, Payload, RunCanceled, RunId, RunStarted, RunTerminated, Stop, StopChild, Timestamp,
-    Unread, WorkflowFailure,
+    CancelRequested, ChildCompleted, ChildFailed, ChildId, ChildScheduled, Effect, Headers, Identity,
+    Incoming, OutcomeResult, Payload, RunCanceled, RunId, RunStarted, RunTerminated, Stop, StopChild,
+    Timestamp, Unread, WorkflowFailure,
 };
 
 impl Decider<'_> {
@@ -77,6 +77,7 @@ impl Decider<'_> {
             run_timeout: None,
             memo: None,
             attributes: None,
+            headers: Headers::new(),
             execution_deadline: None,
             begins_at: None,
             parent: Some(stop.parent.clone()),

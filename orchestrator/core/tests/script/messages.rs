@@ -1,8 +1,8 @@
 //! Messages, as short as a table needs them.
 
 use millrace_core::{
-    ActivityOutcome, IdConflict, IdReuse, Incoming, Message, OutcomeResult, Parent, Payload, RequestId,
-    RunId, Start, Stop, StopChild, WithStart, WorkflowId, WorkflowType,
+    ActivityOutcome, Headers, IdConflict, IdReuse, Incoming, Message, OutcomeResult, Parent, Payload,
+    RequestId, RunId, Start, Stop, StopChild, WithStart, WorkflowId, WorkflowType,
 };
 
 use super::{at, boom, payload};
@@ -38,6 +38,7 @@ pub fn start(request_id: &str) -> Start {
         delay: None,
         memo: None,
         attributes: None,
+        headers: Headers::new(),
         signal: None,
         update: None,
         parent: None,

@@ -109,6 +109,7 @@ impl Orchestrator {
             available_at: now,
             options: asked.options.clone(),
             token: None,
+            headers: run.headers().clone(),
         })
     }
 }

@@ -56,6 +56,8 @@ fn bad_messages_name_the_field_and_what_to_do() {
             r#"{"type":"start","workflow":"W","id":"a","execution_timeout_s":0}"#,
             "execution_timeout_s: 0 is not a time",
         ),
+        (r#"{"type":"start","workflow":"W","id":"a","headers":{"":"x"}}"#, "headers: `` is no name"),
+        (r#"{"type":"start","workflow":"W","id":"a","headers":{"a":{}}}"#, "headers.a: invalid type: map"),
         (r#"{"type":"start","workflow":"W","id":"a","parent":{}}"#, "unknown field `parent`"),
         (r#"{"type":"complete"}"#, "missing field `token`"),
         (r#"{"type":"complete","token":"x"}"#, "token: it is not a completion token"),

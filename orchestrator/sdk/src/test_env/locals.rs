@@ -93,5 +93,6 @@ fn task(run: &Run, asked: &LocalActivity, attempt: u32, turn: &Turn<'_>) -> Opti
         available_at: turn.now,
         options: asked.options.clone(),
         token: None,
+        headers: run.headers().clone(),
     })
 }

@@ -1,7 +1,7 @@
 //! What follows from a turn: the engine's dispatch, to a queue that is a map.
 
 use millrace_core::{
-    ChildScheduled, Effect, EventKind, IdConflict, Message, Parent, RequestId, Run, RunId, Start, Stop,
+    ChildScheduled, Effect, EventKind, Headers, IdConflict, Message, Parent, RequestId, Run, RunId, Start, Stop,
     Timestamp, WorkflowId,
 };
 
@@ -59,7 +59,7 @@ fn mail(run: &Run, effect: &Effect) -> Option<Mail> {
         Effect::SendWake { wake, .. } => own(Message::Wake { wake: *wake }),
         Effect::SendStart { child_id, .. } => {
             let child = run.children.get(child_id)?;
-            Some((child.workflow_id.clone(), None, start(child, parent(run, *child_id))))
+            Some((child.workflow_id.clone(), None, start(child, parent(run, *child_id), run.headers().clone())))
         }
         Effect::StopChild { child_id, workflow_id, workflow, how, reason, .. } => {
             let (workflow, parent) = (workflow.clone(), parent(run, *child_id));
@@ -98,7 +98,7 @@ fn parent(run: &Run, child_id: u64) -> Parent {
     Parent { workflow_id: run.info.workflow_id.clone(), run_id: run.info.run_id, child_id }
 }
 
-fn start(child: &ChildScheduled, parent: Parent) -> Message {
+fn start(child: &ChildScheduled, parent: Parent, headers: Headers) -> Message {
     let ChildScheduled { workflow, input, options, .. } = child.clone();
     Message::Start(Box::new(Start {
         workflow,
@@ -111,6 +111,7 @@ fn start(child: &ChildScheduled, parent: Parent) -> Message {
         delay: None,
         memo: options.memo,
         attributes: options.attributes,
+        headers,
         signal: None,
         update: None,
         parent: Some(parent),
