@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActivityId, ActivityOutcome, ChildId, Event, Headers, Identity, OutcomeResult, Parent, Payload, RequestId, RunId,
-    StopChild, TimerId, Timestamp, WorkflowId, WorkflowType,
+    ActivityId, ActivityOutcome, ChildId, Event, Headers, Identity, OutcomeResult, Parent, Payload,
+    RequestId, RunId, StopChild, TimerId, Timestamp, WorkflowId, WorkflowType,
 };
 
 /// A message for one workflow, with what its envelope says.

@@ -63,8 +63,9 @@ pub trait Coroutine: Send {
     /// lines) was told when they happened.
     fn replaying(&mut self, _yes: bool) {}
 
-    /// The state that the code shows to anyone who asks, if it shows any.
-    fn published(&self) -> Option<Payload> {
+    /// The state that the code shows to anyone who asks, if it shows any. `known` is what it showed last: given back as it is if
+    /// it says the same, because what is encrypted has other bits each time.
+    fn published(&self, _known: Option<&Payload>) -> Option<Payload> {
         None
     }
 }
@@ -260,8 +261,8 @@ impl Replay {
     }
 
     /// What the code shows of its state.
-    pub fn published(&self) -> Option<Payload> {
-        self.code.published()
+    pub fn published(&self, known: Option<&Payload>) -> Option<Payload> {
+        self.code.published(known)
     }
 
     fn expect_local(&self, event: &Event, activity_id: ActivityId, name: &str) -> Result<(), Blocked> {

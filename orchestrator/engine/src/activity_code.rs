@@ -39,6 +39,11 @@ pub trait ActivityCode: Send + Sync {
     /// The names that are registered, for messages.
     fn names(&self) -> Vec<String>;
 
+    /// Whether two inputs say the same, however they are written: what is encrypted has other bits each time.
+    fn is_same(&self, one: &Payload, other: &Payload) -> bool {
+        one == other
+    }
+
     /// Runs one attempt.
     fn run(&self, attempt: Arc<dyn Attempt>) -> BoxFuture<'static, Result<Payload, Fault>>;
 }

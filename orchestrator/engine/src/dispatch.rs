@@ -117,7 +117,13 @@ impl Dispatcher {
                 let Some(child) = run.children.get(child_id) else { return };
                 let ChildScheduled { workflow, input, options, .. } = (**child).clone();
                 let parent = parent(run, *child_id);
-                let report = StartChild { workflow, input, options, parent: parent.clone(), headers: run.headers().clone() };
+                let report = StartChild {
+                    workflow,
+                    input,
+                    options,
+                    parent: parent.clone(),
+                    headers: run.headers().clone(),
+                };
                 let to = (&child.workflow_id, None, IfRefused::NoChild(parent));
                 self.plan_tell(to, Report::StartChild(Box::new(report)), plan);
             }

@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use millrace_core::{
-    ActivityId, ActivityOutcome, ApplicationFailure, ChildId, ChildOptions, CompletionToken, Fault, Fork, Headers,
-    IdConflict, IdReuse, Message, Namespace, OutcomeResult, Parent, Payload, RequestId, RunId, Start, Stop,
-    Task, TimerId, WithStart, WorkflowId, WorkflowType, check_headers,
+    ActivityId, ActivityOutcome, ApplicationFailure, ChildId, ChildOptions, CompletionToken, Fault, Fork,
+    Headers, IdConflict, IdReuse, Message, Namespace, OutcomeResult, Parent, Payload, RequestId, RunId,
+    Start, Stop, Task, TimerId, WithStart, WorkflowId, WorkflowType, check_headers,
 };
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use millrace_core::{Fault, Payload, RunId, Task, WorkflowId};
+use millrace_core::{Fault, Headers, Payload, RunId, Task, WorkflowId};
 use millrace_engine::Attempt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Stopped;
+use crate::codec::Codecs;
 use crate::shared::Shares;
 
 /// What a running activity knows of its attempt, and how it reports progress. Cheap to clone.
@@ -18,24 +19,25 @@ pub struct ActivityContext {
     pub attempt: u32,
     host: Option<Arc<dyn Attempt>>,
     shares: Arc<Shares>,
+    codecs: Codecs,
 }
 
 impl ActivityContext {
-    pub(crate) fn new(host: Arc<dyn Attempt>, shares: Arc<Shares>) -> Self {
-        Self { attempt: host.task().attempt, host: Some(host), shares }
+    pub(crate) fn new(host: Arc<dyn Attempt>, shares: Arc<Shares>, codecs: Codecs) -> Self {
+        Self { attempt: host.task().attempt, host: Some(host), shares, codecs }
     }
 
     /// A context without a worker, to call an activity in a unit test: the first attempt, never stopped.
     pub fn test() -> Self {
-        Self { attempt: 1, host: None, shares: Arc::default() }
+        Self { attempt: 1, host: None, shares: Arc::default(), codecs: Codecs::default() }
     }
 
     /// Reports progress: resets the heartbeat timeout, and keeps the details for the next attempt. Does not wait.
     /// An error says that the activity should stop: pass it on with `?`.
     pub fn heartbeat<T: Serialize + ?Sized>(&self, details: &T) -> Result<(), Stopped> {
         let Some(host) = &self.host else { return Ok(()) };
-        let details = Payload::of(details).unwrap_or_else(|error| {
-            tracing::error!(%error, "the heartbeat's details have no JSON form; sent without them");
+        let details = self.codecs.write(details).unwrap_or_else(|error| {
+            tracing::error!("a heartbeat is sent without its details, which it {error}");
             Payload::null()
         });
         host.heartbeat(details).map_err(Stopped)
@@ -43,7 +45,20 @@ impl ActivityContext {
 
     /// What the attempt before reported with its last heartbeat; `None` if nothing, or of another shape.
     pub fn progress<T: DeserializeOwned>(&self) -> Option<T> {
-        self.host.as_ref()?.progress()?.read().ok()
+        let details = self.host.as_ref()?.progress()?;
+        match self.codecs.decode(&details) {
+            Ok(details) => details.read().ok(),
+            Err(error) => {
+                tracing::error!(%error, "the progress of the attempt before cannot be decoded; it is left out");
+                None
+            }
+        }
+    }
+
+    /// What the run was started with, such as a `traceparent`; empty in a unit test.
+    pub fn headers(&self) -> &Headers {
+        static NONE: Headers = Headers::new();
+        self.task().map_or(&NONE, |task| &task.headers)
     }
 
     /// For an exclusive activity: rises with every holder of its lease, so that a store can refuse those who come too
@@ -86,6 +101,10 @@ impl ActivityContext {
     /// The task that carries this attempt; `None` in a unit test.
     pub fn task(&self) -> Option<&Task> {
         self.host.as_ref().map(|host| host.task())
+    }
+
+    pub(crate) fn codecs(&self) -> &Codecs {
+        &self.codecs
     }
 
     pub(crate) fn shares(&self) -> &Shares {

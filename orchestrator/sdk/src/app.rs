@@ -10,11 +10,14 @@ use millrace_core::{ApplicationFailure, Fault, Payload, TaskQueue, WorkflowCode}
 use millrace_core::{Blocked, RunInfo};
 use millrace_engine::{ActivityCode, Attempt};
 
+use crate::codec::Codec;
+use crate::hooks::Hooks;
 #[cfg(feature = "test")]
 use crate::host::Host;
+use crate::intercept::{ActivityFn, Interceptor};
 use crate::shared::{Needs, Shares};
 use crate::workflows::Workflows;
-use crate::{Activity, ActivityBody, ActivityContext, ActivityRef, WorkflowRef};
+use crate::{Activity, ActivityBody, ActivityContext, ActivityError, ActivityRef, WorkflowRef};
 
 /// The workflows and activities of a process, and what its activities share.
 #[derive(Clone, Default)]
@@ -22,12 +25,14 @@ pub struct App {
     workflows: Workflows,
     activities: Activities,
     problems: Vec<String>,
+    hooks: Hooks,
 }
 
 #[derive(Clone, Default)]
-struct Activities {
+pub(crate) struct Activities {
     entries: BTreeMap<&'static str, Entry>,
     shares: Arc<Shares>,
+    hooks: Hooks,
 }
 
 /// A registered activity, without its types.
@@ -35,7 +40,7 @@ struct Activities {
 struct Entry {
     task_queue: &'static str,
     needs: Needs,
-    run: fn(ActivityContext, &Payload) -> BoxFuture<'static, Result<Payload, Fault>>,
+    run: fn(ActivityContext, Payload) -> BoxFuture<'static, Result<Payload, ActivityError>>,
 }
 
 impl App {
@@ -100,6 +105,31 @@ impl App {
         self
     }
 
+    /// Encodes everything that leaves this process, and decodes what comes in: see [`codec`](crate::codec). Several of them form
+    /// a chain, in this order. Every process of the app needs the same.
+    #[must_use]
+    pub fn codec(mut self, codec: impl Codec) -> Self {
+        self.hooks.codecs.push(codec);
+        self
+    }
+
+    /// Does something around every activity attempt, every workflow and every start: see [`intercept`](crate::intercept). The
+    /// first is the outermost.
+    #[must_use]
+    pub fn intercept(mut self, interceptor: impl Interceptor) -> Self {
+        self.hooks.interceptors.push(interceptor);
+        self
+    }
+
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
+    #[cfg(any(feature = "embedded", feature = "test"))]
+    pub(crate) fn with_hooks(self, hooks: Hooks) -> Self {
+        Self { hooks, ..self }
+    }
+
     /// What would go wrong later: names that are used twice, dependencies that nobody shares. One line for each.
     pub fn check(&self) -> Result<(), String> {
         let mut problems = self.problems.clone();
@@ -118,18 +148,26 @@ impl App {
 
     /// The workflows, as the engine runs them.
     pub fn workflow_code(&self) -> Arc<dyn WorkflowCode> {
-        Arc::new(self.workflows.clone())
+        Arc::new(self.workflows())
+    }
+
+    fn workflows(&self) -> Workflows {
+        self.workflows.clone().with_hooks(self.hooks.clone())
     }
 
     /// Code for a run, as it is.
     #[cfg(feature = "test")]
     pub(crate) fn host(&self, info: &RunInfo) -> Result<Host, Blocked> {
-        self.workflows.host(info)
+        self.workflows().host(info)
     }
 
     /// The activities, as a worker runs them.
     pub fn activity_code(&self) -> Arc<dyn ActivityCode> {
-        Arc::new(self.activities.clone())
+        Arc::new(self.activities())
+    }
+
+    pub(crate) fn activities(&self) -> Activities {
+        Activities { hooks: self.hooks.clone(), ..self.activities.clone() }
     }
 
     /// The names of the registered workflows, in order.
@@ -164,11 +202,35 @@ impl ActivityCode for Activities {
     }
 
     fn run(&self, attempt: Arc<dyn Attempt>) -> BoxFuture<'static, Result<Payload, Fault>> {
-        let (name, input) = (attempt.task().activity.clone(), attempt.task().input.clone());
+        let name = &attempt.task().activity;
         let Some(entry) = self.entries.get(name.as_str()) else {
-            return std::future::ready(Err(unknown(&name, &self.names()))).boxed();
+            return std::future::ready(Err(unknown(name, &self.names()))).boxed();
         };
-        (entry.run)(ActivityContext::new(attempt, self.shares.clone()), &input)
+        let run = entry.run;
+        self.attempt(attempt, Box::new(run))
+    }
+
+    /// Encoded payloads need not be the same to say the same.
+    fn is_same(&self, one: &Payload, other: &Payload) -> bool {
+        let plain = |payload| self.hooks.codecs.decode(payload);
+        one == other || matches!((plain(one), plain(other)), (Ok(one), Ok(other)) if one == other)
+    }
+}
+
+impl Activities {
+    /// Runs an attempt with this code.
+    pub(crate) fn attempt(
+        &self,
+        attempt: Arc<dyn Attempt>,
+        code: ActivityFn,
+    ) -> BoxFuture<'static, Result<Payload, Fault>> {
+        let (shares, codecs) = (self.shares.clone(), self.hooks.codecs.clone());
+        self.hooks.attempt(ActivityContext::new(attempt, shares, codecs), code)
+    }
+
+    #[cfg(feature = "test")]
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 }
 
@@ -181,27 +243,17 @@ fn unknown(name: &str, known: &[String]) -> Fault {
 
 fn run<A: ActivityBody>(
     context: ActivityContext,
-    input: &Payload,
-) -> BoxFuture<'static, Result<Payload, Fault>> {
-    match input.read::<A::Input>() {
+    input: Payload,
+) -> BoxFuture<'static, Result<Payload, ActivityError>> {
+    let what = || format!("the input of activity `{}`", A::NAME);
+    match context.codecs().read_plain::<A::Input>(&input, what) {
         Ok(input) => {
-            let running = A::call(context.clone(), input);
-            let output = async move {
-                let output = running.await.map_err(|error| {
-                    if matches!(error, crate::ActivityError::CompletesLater) {
-                        context.leave();
-                    }
-                    error.into_fault()
-                })?;
-                crate::call::written(output, A::NAME).map_err(Fault::Application)
-            };
-            output.boxed()
+            let running = A::call(context, input);
+            async move { crate::call::plain(&running.await?, A::NAME).map_err(ActivityError::from) }.boxed()
         }
-        Err(error) => {
-            let what = format!("the input of activity `{}`", A::NAME);
-            let message = crate::call::unreadable::<A::Input>(input, &what, &error);
+        Err(message) => {
             let failure = ApplicationFailure::new("BadInput", message).non_retryable();
-            std::future::ready(Err(Fault::Application(failure))).boxed()
+            std::future::ready(Err(failure.into())).boxed()
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use millrace_core::{Command, RunId, Timestamp, WorkflowId};
+use millrace_core::{Command, Headers, RunId, Timestamp, WorkflowId, WorkflowType};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -137,7 +137,7 @@ impl WorkflowContext {
         input: <F::Workflow as Workflow>::Input,
     ) -> Result<T, WorkflowError> {
         let workflow = <F::Workflow as Workflow>::NAME;
-        let input = call::written(input, workflow)?;
+        let input = call::input_of::<F::Workflow>(&self.journal, &input)?;
         Err(WorkflowError::ContinueAsNew(Box::new(Next { workflow, input })))
     }
 
@@ -280,6 +280,17 @@ impl WorkflowContext {
     /// This execution.
     pub fn run_id(&self) -> RunId {
         self.journal.info.run_id
+    }
+
+    /// The workflow's type.
+    pub fn workflow_type(&self) -> &WorkflowType {
+        &self.journal.info.workflow
+    }
+
+    /// What the run was started with, such as a `traceparent`; a child has what its parent has, a run that continues another
+    /// what that has. Activities find it in their own context.
+    pub fn headers(&self) -> &Headers {
+        self.journal.headers()
     }
 }
 

@@ -44,6 +44,7 @@ mod activity_context;
 mod app;
 mod call;
 pub mod client;
+pub mod codec;
 mod context;
 #[cfg(feature = "aws")]
 mod deployment;
@@ -54,9 +55,11 @@ mod error;
 #[cfg(feature = "aws")]
 pub mod fleet;
 mod function;
+mod hooks;
 mod host;
 #[cfg(feature = "embedded")]
 mod http;
+pub mod intercept;
 #[cfg(feature = "aws")]
 pub mod lambda;
 mod map;
@@ -74,6 +77,8 @@ mod workflows;
 pub use activity::{Activity, ActivityBody, ActivityRef};
 pub use activity_context::ActivityContext;
 pub use app::App;
+/// What an [`Interceptor`]'s `impl` is marked with, that its `async fn` works.
+pub use async_trait::async_trait;
 pub use call::{
     ActivityCall, ChildCall, ChildHandle, ChildResult, OnCancel, Recv, RecvUpdate, Reply, Saga, Signals,
     Sleep, Task, Updates, Within,
@@ -85,10 +90,11 @@ pub use dev::Dev;
 pub use duration::{days, hours, millis, minutes, secs};
 pub use error::{ActivityError, Canceled, Next, Rejected, Stopped, WorkflowError, reject};
 pub use futures::{join, select_biased as select, try_join};
+pub use intercept::Interceptor;
 pub use map::MapCall;
 pub use millrace_core::{
-    ActivityFailure, ActivityOptions, ApplicationFailure, Blocked, Fault, ParentClose, RetryPolicy, RunId,
-    TaskQueue, TimeoutKind, Timestamp, WorkflowFailure, WorkflowId,
+    ActivityFailure, ActivityOptions, ApplicationFailure, Blocked, Fault, Headers, ParentClose, RetryPolicy,
+    RunId, TaskQueue, TimeoutKind, Timestamp, WorkflowFailure, WorkflowId,
 };
 pub use millrace_macros::{Query, Signal, Update, activity, workflow};
 pub use retry::Retry;

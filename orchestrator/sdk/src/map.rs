@@ -11,12 +11,14 @@ use std::task::{Context, Poll};
 use futures::future::{BoxFuture, FusedFuture, FutureExt};
 use futures::stream::{self, StreamExt};
 use millrace_core::{
-    ActivityFailure, ActivityOptions, ApplicationFailure, Command, Fault, Payload, TaskQueue, WorkflowFailure,
+    ActivityFailure, ActivityOptions, ApplicationFailure, Blocked, Command, Fault, Payload, TaskQueue,
+    WorkflowFailure,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::call::{Numbered, written};
-use crate::host::{Ended, Kind};
+use crate::call::Numbered;
+use crate::codec::Unread;
+use crate::host::{Ended, Journal, Kind};
 use crate::workflow::{Run, Workflow};
 use crate::{Activity, Retry, WorkflowContext, WorkflowError};
 
@@ -54,11 +56,14 @@ impl<A: Activity> MapCall<A> {
     pub(crate) fn new(context: WorkflowContext, items: impl IntoIterator<Item = A::Input>) -> Self {
         let invalid = |error| ApplicationFailure::new("InvalidOption", error).non_retryable();
         let asked = || {
-            let items = items.into_iter().map(|item| written(item, A::NAME)).collect::<Result<_, _>>()?;
+            // Each on its own: the shards pass them on, and the results, without a look.
+            let items = items.into_iter().map(|item| context.journal().write(&item, A::NAME));
+            let items = items.collect::<Result<_, _>>()?;
             let task_queue = TaskQueue::new(A::TASK_QUEUE).map_err(invalid)?;
             Ok(Asked { task_queue, options: A::options(), items, concurrency: CONCURRENCY, tolerate: 0 })
         };
-        Self { context, asked: asked(), running: None, done: false, activity: PhantomData }
+        let asked = asked();
+        Self { context, asked, running: None, done: false, activity: PhantomData }
     }
 
     /// How many items run at a time; 100 if not said.
@@ -137,7 +142,14 @@ async fn run<A: Activity>(context: WorkflowContext, asked: Asked) -> Mapped<A> {
     let mut failures = Vec::new();
     // One by one: what still runs is canceled as soon as the map has failed.
     while let Some((i, size, shard)) = running.next().await {
-        let shard: Vec<_> = shard?.into_iter().map(Item::read::<A>).collect();
+        let read = shard?.into_iter().map(|item| item.read::<A>(context.journal())).collect();
+        let shard: Vec<_> = match read {
+            Ok(shard) => shard,
+            Err(reason) => {
+                context.journal().block(reason);
+                return std::future::pending().await;
+            }
+        };
         if shard.len() != size {
             let text = format!("shard {i} gave {} results for {size} items", shard.len());
             return Err(failure(ApplicationFailure::new("BadResult", text).non_retryable()));
@@ -234,16 +246,22 @@ pub(crate) enum Item {
 }
 
 impl Item {
-    fn read<A: Activity>(self) -> Result<A::Output, ActivityFailure> {
+    /// What cannot be decoded stops the run.
+    fn read<A: Activity>(self, journal: &Journal) -> Result<Result<A::Output, ActivityFailure>, Blocked> {
         let result = match self {
             Self::Ok(result) => result,
-            Self::Failed(failure) => return Err(failure),
+            Self::Failed(ActivityFailure { activity, attempts, fault }) => {
+                return Ok(Err(ActivityFailure { activity, attempts, fault: journal.open(fault)? }));
+            }
         };
-        result.read().map_err(|error| {
-            let text = crate::call::unreadable::<A::Output>(&result, "the result of an item", &error);
-            let fault = Fault::Application(ApplicationFailure::new("BadResult", text).non_retryable());
-            ActivityFailure { activity: A::NAME.to_owned(), attempts: 1, fault }
-        })
+        match journal.codecs.read(&result, || "the result of an item".into()) {
+            Ok(output) => Ok(Ok(output)),
+            Err(Unread::Shape(text)) => {
+                let fault = Fault::Application(ApplicationFailure::new("BadResult", text).non_retryable());
+                Ok(Err(ActivityFailure { activity: A::NAME.to_owned(), attempts: 1, fault }))
+            }
+            Err(Unread::Codec(message)) => Err(Blocked::BadInput { message }),
+        }
     }
 }
 
@@ -261,6 +279,7 @@ impl Workflow for MapWorkflow {
     type Input = MapJob;
     type Output = Vec<Item>;
     const NAME: &'static str = "millrace.map";
+    const IS_BUILT_IN: bool = true;
     const ACCEPTS: &'static [&'static str] = &[];
 
     fn run(context: WorkflowContext, job: MapJob) -> Run<Vec<Item>> {

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::task::{Context, Poll};
 
 use futures::future::FusedFuture;
-use millrace_core::Payload;
+use millrace_core::{Blocked, Payload};
 use serde::Serialize;
 
-use crate::host::{Journal, ScopeId, WaitFor};
+use crate::codec::{Unread, Unwritten};
+use crate::host::{Journal, ScopeId, Unanswered, WaitFor};
 use crate::{Canceled, Query, Rejected, Signal, Update};
 
 /// A workflow's state: see [`WorkflowContext::state`](crate::WorkflowContext::state). Cheap to clone; every clone is
@@ -53,9 +54,10 @@ impl<S: Send + 'static> StateCell<S> {
     #[track_caller]
     pub fn on_signal<M: Signal>(self, change: impl Fn(&mut S, M) + Send + Sync + 'static) -> Self {
         self.journal.expect_accepted(M::NAME);
-        let slot = self.slot.clone();
+        let (slot, codecs) = (self.slot.clone(), self.journal.codecs.clone());
         let apply = move |input: &Payload| {
-            let signal = crate::call::read(input, || format!("signal `{}`", M::NAME))?;
+            let signal = codecs.read(input, || format!("signal `{}`", M::NAME));
+            let signal = signal.map_err(|unread| Blocked::BadInput { message: unread.into_message() })?;
             change(&mut slot.open(), signal);
             Ok(())
         };
@@ -74,15 +76,13 @@ impl<S: Send + 'static> StateCell<S> {
         S: Clone,
     {
         self.journal.expect_accepted(U::NAME);
-        let slot = self.slot.clone();
+        let (slot, codecs) = (self.slot.clone(), self.journal.codecs.clone());
         let handle = move |input: &Payload| {
-            let update = input.read().map_err(|error| {
-                crate::call::unreadable::<U>(input, &format!("update `{}`", U::NAME), &error)
-            })?;
+            let update = codecs.read(input, || format!("update `{}`", U::NAME))?;
             let mut changed = slot.open().clone();
-            let answer = change(&mut changed, update).map_err(|rejected| rejected.reason)?;
             let answer =
-                Payload::of(&answer).map_err(|error| format!("the answer has no JSON form: {error}"))?;
+                change(&mut changed, update).map_err(|rejected| Unanswered::Refused(rejected.reason))?;
+            let answer = codecs.write(&answer)?;
             *slot.open() = changed;
             Ok(answer)
         };
@@ -94,13 +94,11 @@ impl<S: Send + 'static> StateCell<S> {
     #[track_caller]
     pub fn on_query<Q: Query>(self, answer: impl Fn(&S, Q) -> Q::Output + Send + Sync + 'static) -> Self {
         self.journal.expect_accepted(Q::NAME);
-        let slot = self.slot.clone();
+        let (slot, codecs) = (self.slot.clone(), self.journal.codecs.clone());
         let handle = move |input: &Payload| {
-            let query = input.read().map_err(|error| {
-                crate::call::unreadable::<Q>(input, &format!("query `{}`", Q::NAME), &error)
-            })?;
-            Payload::of(&answer(&slot.open(), query))
-                .map_err(|error| format!("the answer has no JSON form: {error}"))
+            let query =
+                codecs.read(input, || format!("query `{}`", Q::NAME)).map_err(Unread::into_message)?;
+            codecs.write(&answer(&slot.open(), query)).map_err(|unwritten| format!("the answer {unwritten}"))
         };
         self.journal.on_query(Q::NAME, Arc::new(handle));
         self
@@ -142,6 +140,26 @@ impl<S: Send + 'static> StateCell<S> {
     /// Waits until the state is as `condition` wants it.
     pub fn until<F: Fn(&S) -> bool + Send + Unpin>(&self, condition: F) -> Until<S, F> {
         Until { cell: self.clone(), condition, wait: None, done: false }
+    }
+}
+
+/// A request of another shape is refused; one that cannot be decoded here waits for a build that can.
+impl From<Unread> for Unanswered {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Shape(reason) => Self::Refused(reason),
+            Unread::Codec(message) => Self::Blocked(Blocked::BadInput { message }),
+        }
+    }
+}
+
+impl From<Unwritten> for Unanswered {
+    fn from(unwritten: Unwritten) -> Self {
+        let text = format!("the answer {unwritten}");
+        match unwritten {
+            Unwritten::Json(_) => Self::Refused(text),
+            Unwritten::Codec(_) => Self::Blocked(Blocked::BadInput { message: text }),
+        }
     }
 }
 

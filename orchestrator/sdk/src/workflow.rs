@@ -23,6 +23,9 @@ pub trait Workflow: Send + 'static {
     const VERSION: Option<&'static str> = None;
     /// The names of the messages it accepts.
     const ACCEPTS: &'static [&'static str];
+    /// The engine's own: what goes in and out is no user's value, though users' payloads may lie in it, encoded already.
+    #[doc(hidden)]
+    const IS_BUILT_IN: bool = false;
 
     /// Begins it.
     fn run(context: WorkflowContext, input: Self::Input) -> Run<Self::Output>;

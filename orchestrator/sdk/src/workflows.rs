@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use millrace_core::{Blocked, Coroutine, RunInfo, WorkflowCode, WorkflowType};
 
 use crate::Workflow;
+use crate::hooks::Hooks;
 use crate::host::{Code, Host};
 use crate::map::MapWorkflow;
 use crate::schedule::ScheduleWorkflow;
 
 /// What runs are made of.
 #[derive(Clone, Default)]
-pub(crate) struct Workflows(BTreeMap<&'static str, Versions>);
+pub(crate) struct Workflows {
+    versions: BTreeMap<&'static str, Versions>,
+    hooks: Hooks,
+}
 
 /// The code of one workflow: what new runs begin with, and what earlier ones are pinned to.
 #[derive(Clone, Default)]
@@ -44,7 +48,7 @@ impl Workflows {
     /// Adds what new runs of `W` begin with, or what runs of its version go on with. Says what is wrong with that.
     pub(crate) fn add<W: Workflow>(&mut self, is_current: bool) -> Result<(), String> {
         let (name, version) = (W::NAME, Version { version: W::VERSION, code: Code::of::<W>() });
-        let versions = self.0.entry(name).or_default();
+        let versions = self.versions.entry(name).or_default();
         let known = versions.all().any(|known| known.version == version.version);
         if is_current && versions.current.replace(version).is_some() {
             return Err(format!("two workflows are named `{name}`: give one of them another `name`"));
@@ -63,15 +67,20 @@ impl Workflows {
 
     /// Pinned code of a workflow that cannot be started.
     pub(crate) fn problems(&self) -> impl Iterator<Item = String> + '_ {
-        let orphans = self.0.iter().filter(|(_, versions)| versions.current.is_none());
+        let orphans = self.versions.iter().filter(|(_, versions)| versions.current.is_none());
         orphans.map(|(name, _)| {
             format!("the workflow `{name}` has pinned code only: register what new runs begin with, by `.workflow(..)`")
         })
     }
 
+    /// The same with what is around all of them.
+    pub(crate) fn with_hooks(self, hooks: Hooks) -> Self {
+        Self { hooks, ..self }
+    }
+
     /// The names, in order.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.0.keys().map(ToString::to_string).collect()
+        self.versions.keys().map(ToString::to_string).collect()
     }
 
     /// Code for a run, as it is.
@@ -82,9 +91,9 @@ impl Workflows {
             ScheduleWorkflow::NAME => Some(Code::of::<ScheduleWorkflow>()),
             _ => None,
         };
-        let registered = self.0.get(info.workflow.as_str()).and_then(|versions| versions.of(version));
+        let registered = self.versions.get(info.workflow.as_str()).and_then(|versions| versions.of(version));
         match registered.or_else(built_in) {
-            Some(code) => Ok(Host::new(code, info)),
+            Some(code) => Ok(Host::new(code, info, &self.hooks)),
             None => Err(Blocked::UnknownWorkflow {
                 workflow: written(info.workflow.as_str(), version),
                 known: self.known(),
@@ -94,7 +103,7 @@ impl Workflows {
 
     fn known(&self) -> Vec<String> {
         let versions =
-            self.0.iter().flat_map(|(name, versions)| versions.all().map(move |v| (name, v.version)));
+            self.versions.iter().flat_map(|(name, versions)| versions.all().map(move |v| (name, v.version)));
         versions.map(|(name, version)| written(name, version)).collect()
     }
 }
@@ -105,7 +114,7 @@ impl WorkflowCode for Workflows {
     }
 
     fn version(&self, workflow: &WorkflowType) -> Option<String> {
-        self.0.get(workflow.as_str())?.current?.version.map(ToOwned::to_owned)
+        self.versions.get(workflow.as_str())?.current?.version.map(ToOwned::to_owned)
     }
 }
 

@@ -80,7 +80,7 @@ impl Decider<'_> {
         if let Some(replay) = &mut live.replay {
             self.decision.locals.extend(replay.take_locals());
         }
-        let published = live.replay.as_ref().and_then(Replay::published);
+        let published = live.replay.as_ref().and_then(|replay| replay.published(live.run.published.as_ref()));
         if published != live.run.published {
             live.run.published = published;
             self.decision.header_changed = true;
@@ -151,7 +151,8 @@ impl Decider<'_> {
         let leased = |state: &crate::ActivityState| state.scheduled.options.needs_lease();
         let running: Vec<_> =
             live.run.activities.iter().filter(|(_, state)| leased(state)).map(|(id, _)| *id).collect();
-        if let Some(published) = live.replay.as_ref().and_then(Replay::published) {
+        let known = live.run.published.as_ref();
+        if let Some(published) = live.replay.as_ref().and_then(|replay| replay.published(known)) {
             live.run.published = Some(published);
         }
         let children = live.run.children.clone();

@@ -100,7 +100,7 @@ impl Coroutine for Scripted {
         })
     }
 
-    fn published(&self) -> Option<Payload> {
+    fn published(&self, _known: Option<&Payload>) -> Option<Payload> {
         self.published.clone()
     }
 }

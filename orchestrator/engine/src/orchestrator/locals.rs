@@ -74,7 +74,13 @@ impl Orchestrator {
         until: Timestamp,
         ends: &Ends,
     ) -> BoxFuture<'static, End> {
-        if let Some(end) = ends.get(&asked.activity_id).filter(|end| end.asked == asked) {
+        let is_same = |end: &&End| {
+            let code = self.local_activities.as_ref();
+            let same = code.is_some_and(|code| code.is_same(&end.asked.input, &asked.input));
+            let input = if same { end.asked.input.clone() } else { asked.input.clone() };
+            end.asked == LocalActivity { input, ..asked.clone() }
+        };
+        if let Some(end) = ends.get(&asked.activity_id).filter(is_same) {
             return std::future::ready(end.clone()).boxed();
         }
         let Some(code) = self.local_activities.clone().filter(|code| code.knows(&asked.activity)) else {

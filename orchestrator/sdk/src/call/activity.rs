@@ -62,10 +62,11 @@ fn unsent<A: Activity>(fault: Fault) -> ActivityFailure {
 impl<A: Activity> ActivityCall<A> {
     pub(crate) fn new(call: Numbered, input: A::Input) -> Self {
         let asked = || {
-            let (task_queue, input) = (queue(A::TASK_QUEUE)?, super::written(input, A::NAME)?);
+            let (task_queue, input) = (queue(A::TASK_QUEUE)?, call.journal.write(&input, A::NAME)?);
             Ok(Box::new(Asked { task_queue, input, options: A::options() }))
         };
-        Self { call, request: Some(asked()), activity: PhantomData }
+        let request = Some(asked());
+        Self { call, request, activity: PhantomData }
     }
 
     /// Where its tasks wait. A name that no queue can have fails the call.
@@ -170,12 +171,18 @@ impl<A: Activity> ActivityCall<A> {
             Ended::Completed(result) => {
                 let what =
                     || format!("the result of activity `{}` (activity {})", A::NAME, self.call.number());
-                match super::read(&result, what) {
+                match self.call.journal.read(&result, what) {
                     Ok(output) => Poll::Ready(Ok(output)),
                     Err(reason) => self.stop(reason),
                 }
             }
-            Ended::Failed(failure) => Poll::Ready(Err(*failure)),
+            Ended::Failed(failure) => {
+                let ActivityFailure { activity, attempts, fault } = *failure;
+                match self.call.journal.open(fault) {
+                    Ok(fault) => Poll::Ready(Err(ActivityFailure { activity, attempts, fault })),
+                    Err(reason) => self.stop(reason),
+                }
+            }
             Ended::Canceled(Canceled { reason }) => Poll::Ready(Err(unsent::<A>(Fault::Canceled { reason }))),
             Ended::Fired | Ended::ChildFailed(_) => {
                 let message = format!("activity {} ended as something else", self.call.number());

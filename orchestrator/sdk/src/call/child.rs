@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use futures::future::FusedFuture;
 use millrace_core::{
-    ApplicationFailure, ChildOptions, Command, Fault, IdReuse, ParentClose, Payload, WorkflowFailure,
-    WorkflowId, WorkflowType,
+    ApplicationFailure, Blocked, ChildOptions, Command, Fault, IdReuse, ParentClose, Payload,
+    WorkflowFailure, WorkflowId, WorkflowType,
 };
 use serde::Serialize;
 
 use super::numbered::Numbered;
+use crate::codec::Unread;
 use crate::host::Ended;
 use crate::workflow::AcceptedBy;
 use crate::{Canceled, OnCancel, Signal, Workflow, WorkflowError};
@@ -55,7 +56,7 @@ impl<W: Workflow> ChildCall<W> {
             // Unique for ever: a child of an earlier run may still be open.
             let workflow_id = format!("{}:{}", call.journal.info.run_id, call.number());
             let workflow_id = WorkflowId::new(workflow_id).map_err(invalid)?;
-            let (input, options) = (super::written(input, W::NAME)?, ChildOptions::default());
+            let (input, options) = (super::input_of::<W>(&call.journal, &input)?, ChildOptions::default());
             Ok(Box::new(Asked { workflow, workflow_id, input, options }))
         };
         let asked = Some(asked());
@@ -93,8 +94,9 @@ impl<W: Workflow> ChildCall<W> {
 
     /// Notes for people.
     pub fn memo<T: Serialize>(self, memo: T) -> Self {
+        let journal = self.call.journal.clone();
         self.with(|asked| {
-            asked.options.memo = Some(super::written(memo, "memo")?);
+            asked.options.memo = Some(journal.write(&memo, "memo")?);
             Ok(())
         })
     }
@@ -102,7 +104,7 @@ impl<W: Workflow> ChildCall<W> {
     /// Values to filter lists by.
     pub fn attributes<T: Serialize>(self, attributes: T) -> Self {
         self.with(|asked| {
-            asked.options.attributes = Some(super::written(attributes, "attributes")?);
+            asked.options.attributes = Some(super::plain(&attributes, "attributes")?);
             Ok(())
         })
     }
@@ -131,7 +133,8 @@ impl<W: Workflow> ChildCall<W> {
         match self.asked.take() {
             Some(Ok(asked)) => {
                 let command = asked.command(self.call.number());
-                self.call.start(waker, command).map(|ended| self.ended(ended))
+                let ended = self.call.start(waker, command);
+                self.when(ended)
             }
             Some(Err(invalid)) => {
                 self.call.finish();
@@ -141,20 +144,45 @@ impl<W: Workflow> ChildCall<W> {
         }
     }
 
-    fn ended(&self, ended: Ended) -> Result<W::Output, WorkflowFailure> {
-        match ended {
-            Ended::Completed(result) => result.read().map_err(|error| {
-                let what = format!("the result of child `{}` (child {})", W::NAME, self.call.number());
-                let text = super::unreadable::<W::Output>(&result, &what, &error);
-                failure::<W>(Fault::Application(ApplicationFailure::new("BadResult", text).non_retryable()))
-            }),
-            Ended::ChildFailed(failure) => Err(*failure),
+    /// An end that cannot be decoded stops the run.
+    fn when(&self, ended: Poll<Ended>) -> Poll<Result<W::Output, WorkflowFailure>> {
+        match ended.map(|ended| self.ended(ended)) {
+            Poll::Ready(Ok(result)) => Poll::Ready(result),
+            Poll::Ready(Err(reason)) => {
+                self.call.journal.block(reason);
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn ended(&self, ended: Ended) -> Result<Result<W::Output, WorkflowFailure>, Blocked> {
+        let journal = &self.call.journal;
+        let bad = |text: String| {
+            failure::<W>(Fault::Application(ApplicationFailure::new("BadResult", text).non_retryable()))
+        };
+        Ok(match ended {
+            Ended::Completed(result) => {
+                let what = || format!("the result of child `{}` (child {})", W::NAME, self.call.number());
+                let read = match W::IS_BUILT_IN {
+                    true => journal.codecs.read_plain(&result, what).map_err(Unread::Shape),
+                    false => journal.codecs.read(&result, what),
+                };
+                match read {
+                    Ok(output) => Ok(output),
+                    Err(Unread::Shape(text)) => Err(bad(text)),
+                    Err(Unread::Codec(message)) => return Err(Blocked::BadInput { message }),
+                }
+            }
+            Ended::ChildFailed(failed) => {
+                let WorkflowFailure { workflow, fault } = *failed;
+                Err(WorkflowFailure { workflow, fault: journal.open(fault)? })
+            }
             Ended::Canceled(Canceled { reason }) => Err(failure::<W>(Fault::Canceled { reason })),
             Ended::Failed(_) | Ended::Fired => {
-                let text = format!("child {} ended as something else", self.call.number());
-                Err(failure::<W>(Fault::Application(ApplicationFailure::new("BadResult", text))))
+                Err(bad(format!("child {} ended as something else", self.call.number())))
             }
-        }
+        })
     }
 
     /// Asks a child that runs for something.
@@ -188,6 +216,7 @@ impl Workflow for Untyped {
     type Input = Payload;
     type Output = Payload;
     const NAME: &'static str = "millrace.untyped";
+    const IS_BUILT_IN: bool = true;
     const ACCEPTS: &'static [&'static str] = &[];
 
     fn run(_context: crate::WorkflowContext, _input: Payload) -> crate::workflow::Run<Payload> {
@@ -212,7 +241,8 @@ impl<W: Workflow> Future for ChildCall<W> {
         if self.asked.is_some() {
             return self.begin(cx.waker());
         }
-        self.call.poll(cx).map(|ended| self.ended(ended))
+        let ended = self.call.poll(cx);
+        self.when(ended)
     }
 }
 

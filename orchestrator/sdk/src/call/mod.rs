@@ -24,42 +24,27 @@ pub use within::Within;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace_core::{ApplicationFailure, Blocked, Command, Payload, WorkflowId};
+use millrace_core::{ApplicationFailure, Command, Payload, WorkflowId};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::host::{Journal, Kind, ScopeId};
-use crate::{Signal, WorkflowError};
+use crate::{Signal, Workflow, WorkflowError};
 pub(crate) use numbered::Numbered;
 
-/// Reads a recorded value; `what` says in whose place it stands. The path to the bad field is looked for only when
-/// there is one.
-pub(crate) fn read<T: DeserializeOwned>(
-    payload: &Payload,
-    what: impl FnOnce() -> String,
-) -> Result<T, Blocked> {
-    payload.read().map_err(|error| Blocked::BadInput { message: unreadable::<T>(payload, &what(), &error) })
-}
-
-/// What is wrong with a value that cannot be read as `T`.
-pub(crate) fn unreadable<T: DeserializeOwned>(
-    payload: &Payload,
-    what: &str,
-    error: &serde_json::Error,
-) -> String {
-    let located =
-        serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(payload.as_str()));
-    let field = located.err().map(|error| error.path().to_string()).filter(|path| path != ".");
-    let field = field.map(|path| format!("field `{path}`: ")).unwrap_or_default();
-    format!("{what} is not a `{}`: {field}{error}", std::any::type_name::<T>())
-}
-
 /// A value as JSON; `of` says whose it is.
-pub(crate) fn written<T: Serialize>(value: T, of: &str) -> Result<Payload, ApplicationFailure> {
-    Payload::of(&value).map_err(|error| {
+pub(crate) fn plain<T: Serialize + ?Sized>(value: &T, of: &str) -> Result<Payload, ApplicationFailure> {
+    Payload::of(value).map_err(|error| {
         let message = format!("a value of `{of}` has no JSON form: {error}");
         ApplicationFailure::new("NotJson", message).non_retryable()
     })
+}
+
+/// The input of another workflow.
+pub(crate) fn input_of<W: Workflow>(
+    journal: &Journal,
+    input: &W::Input,
+) -> Result<Payload, ApplicationFailure> {
+    if W::IS_BUILT_IN { plain(input, W::NAME) } else { journal.write(input, W::NAME) }
 }
 
 /// A timer that begins when it is first polled; its number is taken now.
@@ -77,7 +62,7 @@ pub(crate) fn tell<S: Signal>(
     if let Some(canceled) = journal.canceled(scope) {
         return Err(canceled.into());
     }
-    let (sent_id, name, input) = (journal.number(), S::NAME.to_owned(), written(signal, S::NAME)?);
+    let (sent_id, name, input) = (journal.number(), S::NAME.to_owned(), journal.write(signal, S::NAME)?);
     journal.say(sent_id, Command::SendSignal { sent_id, workflow_id, name, input });
     Ok(())
 }

@@ -110,7 +110,7 @@ impl<S: Signal> Future for Recv<S> {
             return self.end(Err(canceled));
         }
         match self.journal.take_signal(S::NAME) {
-            Some(input) => match super::read(&input, || format!("signal `{}`", S::NAME)) {
+            Some(input) => match self.journal.read(&input, || format!("signal `{}`", S::NAME)) {
                 Ok(signal) => return self.end(Ok(signal)),
                 Err(reason) => self.journal.block(reason),
             },

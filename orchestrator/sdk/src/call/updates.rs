@@ -7,9 +7,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::FusedFuture;
-use millrace_core::{Payload, RequestId};
+use millrace_core::{Blocked, Payload, RequestId};
 
 use super::Within;
+use crate::codec::{Unread, Unwritten};
 use crate::host::{Journal, ScopeId, WaitFor};
 use crate::{Canceled, Update};
 
@@ -76,16 +77,13 @@ impl<U: Update> Future for RecvUpdate<U> {
             return self.end(Err(canceled));
         }
         while let Some((request_id, input)) = self.journal.take_update(U::NAME) {
-            match input.read() {
+            match self.journal.codecs.read(&input, || format!("update `{}`", U::NAME)) {
                 Ok(update) => {
                     let reply = Reply::new(self.journal.clone(), request_id);
                     return self.end(Ok((update, reply)));
                 }
-                Err(error) => {
-                    let what = format!("update `{}`", U::NAME);
-                    let reason = super::unreadable::<U>(&input, &what, &error);
-                    self.journal.reply(&request_id, Err(reason));
-                }
+                Err(Unread::Shape(reason)) => self.journal.reply(&request_id, Err(reason)),
+                Err(Unread::Codec(message)) => self.journal.block(Blocked::BadInput { message }),
             }
         }
         let wait = self.journal.wait(self.wait, WaitFor::Update(U::NAME), self.scope, cx.waker());
@@ -121,8 +119,15 @@ impl<U: Update> Reply<U> {
 
     /// Answers.
     pub fn ok(mut self, output: U::Output) {
-        let answer = Payload::of(&output).map_err(|error| format!("the answer has no JSON form: {error}"));
-        self.send(answer);
+        match self.journal.codecs.write(&output) {
+            Ok(answer) => self.send(Ok(answer)),
+            Err(unwritten @ Unwritten::Json(_)) => self.send(Err(format!("the answer {unwritten}"))),
+            Err(unwritten @ Unwritten::Codec(_)) => {
+                self.request_id = None;
+                self.journal
+                    .block(Blocked::BadInput { message: format!("the answer to an update {unwritten}") });
+            }
+        }
     }
 
     /// Refuses.

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use super::start::payload;
 use super::update::UpdateCall;
 use super::{Backend, Description, RunError, Sent};
+use crate::codec::Codecs;
 use crate::workflow::{AcceptedBy, Message};
 use crate::{Query, Signal, Update, Workflow};
 
@@ -188,9 +189,9 @@ impl<W: Workflow> Handle<W> {
     /// The state that the workflow publishes; `None` if it publishes none.
     pub async fn state<T: DeserializeOwned>(&self) -> Result<Option<T>, RunError> {
         let Some(state) = self.describe().await?.state else { return Ok(None) };
-        let bad =
-            |error| RunError::BadOutput(format!("the state of `{}` has another shape: {error}", self.id));
-        state.read().map(Some).map_err(bad)
+        // Whoever has the key has decoded it by now.
+        let read = Codecs::default().read(&state, || format!("the state of `{}`", self.id));
+        read.map(Some).map_err(|unread| RunError::BadOutput(unread.into_message()))
     }
 
     /// Where the workflow stands: its last run, if it continued as new.
@@ -211,7 +212,7 @@ impl<W: Workflow> Handle<W> {
         Ok(run)
     }
 
-    /// All events of the run; of the last one, if the workflow continued as new.
+    /// All events of the run, as they are stored; of the last one, if the workflow continued as new.
     pub async fn history(&self) -> Result<Vec<Event>, RunError> {
         let run = self.describe().await?.run_id;
         self.backend.history(&self.id, Some(run)).await

@@ -5,6 +5,7 @@
 //! engine, over HTTP to one that runs elsewhere, and on a folder without any engine (then requests wait in the inbox).
 
 mod backend;
+mod coded;
 #[cfg(any(feature = "embedded", feature = "aws"))]
 mod direct;
 mod error;
@@ -41,6 +42,11 @@ pub(crate) use wire::{
     AnswerBody, EngineInfo, ErrorBody, ErrorKind, OutcomeBody, QueryBody, ResultBody, UpdateBody,
 };
 
+use coded::Coded;
+
+use crate::codec::Codec;
+use crate::hooks::Hooks;
+use crate::intercept::Interceptor;
 use crate::{Workflow, WorkflowRef};
 
 /// Starts workflows and finds them again. Cheap to clone.
@@ -55,13 +61,53 @@ use crate::{Workflow, WorkflowRef};
 /// ```
 #[derive(Clone)]
 pub struct Client {
+    /// Speaks plain values.
     backend: Arc<dyn Backend>,
+    raw: Arc<dyn Backend>,
+    hooks: Hooks,
 }
 
 impl Client {
     /// A client over any backend.
     pub fn new(backend: Arc<dyn Backend>) -> Self {
-        Self { backend }
+        Self::of(backend, Hooks::default())
+    }
+
+    /// The same with an app's codecs and interceptors.
+    pub(crate) fn of(raw: Arc<dyn Backend>, hooks: Hooks) -> Self {
+        Self { backend: Arc::new(Coded::new(raw.clone(), hooks.clone())), raw, hooks }
+    }
+
+    /// Encodes and decodes payloads as the app does: see [`codec`](crate::codec). A client of an app's own engine, and one that
+    /// was made with the app, has the app's codecs already.
+    #[must_use]
+    pub fn codec(self, codec: impl Codec) -> Self {
+        let mut hooks = self.hooks;
+        hooks.codecs.push(codec);
+        Self::of(self.raw, hooks)
+    }
+
+    /// Asks an interceptor about each start: see [`intercept`](crate::intercept).
+    #[must_use]
+    pub fn intercept(self, interceptor: impl Interceptor) -> Self {
+        let mut hooks = self.hooks;
+        hooks.interceptors.push(interceptor);
+        Self::of(self.raw, hooks)
+    }
+
+    #[cfg(any(feature = "embedded", feature = "test"))]
+    pub(crate) fn with_hooks(self, hooks: Hooks) -> Self {
+        Self::of(self.raw, hooks)
+    }
+
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
+    /// What speaks payloads as they are in the log.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn raw(&self) -> &Arc<dyn Backend> {
+        &self.raw
     }
 
     /// A client of a deployment on AWS: it sends to the inbox and reads the bucket, so it needs the permissions of the
@@ -72,7 +118,7 @@ impl Client {
     pub async fn of_deployment(
         settings: crate::lambda::Settings,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Self::of_deployment_and(settings, None).await
+        Self::of_deployment_and(settings, None, Hooks::default()).await
     }
 
     /// The same, with the app whose workflows answer queries, in this process.
@@ -81,23 +127,25 @@ impl Client {
         settings: crate::lambda::Settings,
         app: &crate::App,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Self::of_deployment_and(settings, Some(app.workflow_code())).await
+        Self::of_deployment_and(settings, Some(app.workflow_code()), app.hooks().clone()).await
     }
 
     #[cfg(feature = "aws")]
     pub(crate) async fn of_deployment_and(
         settings: crate::lambda::Settings,
         code: Option<Arc<dyn millrace_core::WorkflowCode>>,
+        hooks: Hooks,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let deployment = crate::deployment::Deployment::of(settings).await?;
         deployment.aws.check(&[millrace_engine::ports::QueueName::inbox()]).await?;
         let (ports, keys) = (deployment.ports.clone(), deployment.keys());
         let runtime = tokio::runtime::Handle::current();
         let direct = Direct::new(ports, keys, direct::AtWork::Elsewhere, runtime).with_code(code);
-        Ok(Self::new(Arc::new(direct)))
+        Ok(Self::of(Arc::new(direct), hooks))
     }
 
-    /// What is behind this client, for requests whose types are known only at run time.
+    /// What is behind this client, for requests whose types are known only at run time. Payloads are plain here, whatever
+    /// codecs there are; histories are as they are stored.
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.backend
     }

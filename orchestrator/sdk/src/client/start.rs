@@ -119,6 +119,15 @@ impl<W: Workflow> Start<W> {
         })
     }
 
+    /// Hands a short text on to everything that comes of this start: the run and those that continue it, its children, every
+    /// activity. At most 32 of them with 4 KiB together, in the clear: such as `traceparent`, not the input's business.
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.with(|message| {
+            message.headers.insert(name.into(), value.into());
+            Ok(())
+        })
+    }
+
     /// Makes the start count once, however often it is sent; by default it is sent once, under an id of its own.
     pub fn request_id(self, id: impl AsRef<str>) -> Self {
         self.with(|message| {
@@ -215,6 +224,7 @@ fn message<I: Serialize>(workflow: &str, id: &str, input: &I) -> Result<StartMes
         run_timeout_s: None,
         memo: None,
         attributes: None,
+        headers: millrace_core::Headers::new(),
         start_delay_s: None,
         signal: None,
         update: None,

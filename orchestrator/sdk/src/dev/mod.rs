@@ -123,7 +123,8 @@ impl Dev {
         let keys = Keys::new(options.namespace.clone());
         let at_work = AtWork::Here(orchestrator.notices());
         let direct = Direct::new(ports.clone(), keys, at_work, runtimes.engine());
-        let client = Client::new(Arc::new(direct.with_code(Some(app.workflow_code()))));
+        let direct = direct.with_code(Some(app.workflow_code()));
+        let client = Client::of(Arc::new(direct), app.hooks().clone());
         let mut dev = Self {
             client,
             queues: ports.queues.clone(),
@@ -143,7 +144,7 @@ impl Dev {
 
     fn serve(&mut self, app: &App, options: &Options, port: u16, stop: Stop) -> Result<(), DevError> {
         let engine = self.runtimes.engine();
-        let server = http::Server::bind(port, self.client.backend().clone(), http::about(app, options))?;
+        let server = http::Server::bind(port, &self.client, http::about(app, options))?;
         let address = server.address();
         if let Some(data) = &options.data {
             self.api_file = Some(ApiFile::write(data, address, server.token())?);
@@ -238,9 +239,9 @@ impl Folder {
         self.client_with_code(None)
     }
 
-    /// A client of it that answers queries, with the app's workflows.
+    /// A client of it that answers queries, with the app's workflows, and has the app's codecs.
     pub fn client_with(&self, app: &App) -> Client {
-        self.client_with_code(Some(app.workflow_code()))
+        self.client_with_code(Some(app.workflow_code())).with_hooks(app.hooks().clone())
     }
 
     pub(crate) fn client_with_code(&self, code: Option<Arc<dyn WorkflowCode>>) -> Client {

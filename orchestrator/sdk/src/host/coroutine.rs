@@ -1,7 +1,6 @@
 //! A workflow's future as the replay machine's coroutine.
 
 use std::panic::{self, AssertUnwindSafe};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -16,53 +15,53 @@ use super::tasks::Together;
 use super::waker::RootWaker;
 use super::{foreign, sandbox};
 use crate::error::Next;
+use crate::hooks::Hooks;
+use crate::intercept::{Interceptors, WorkflowRun};
 use crate::{Workflow, WorkflowContext, WorkflowError};
 
 /// A future that wakes itself this often in one turn will not stop.
 const MOST_POLLS: u32 = 100_000;
 
-type Root = Pin<Box<dyn Future<Output = Result<Payload, WorkflowError>> + Send>>;
-
 /// A registered workflow, without its types.
 #[derive(Clone, Copy)]
 pub(crate) struct Code {
     accepts: &'static [&'static str],
-    begin: fn(WorkflowContext, &Payload) -> Result<Root, Blocked>,
+    is_built_in: bool,
+    begin: fn(WorkflowContext, &Payload) -> Result<WorkflowRun, Blocked>,
 }
 
 impl Code {
     pub(crate) fn of<W: Workflow>() -> Self {
-        Self { accepts: W::ACCEPTS, begin: begin::<W> }
+        Self { accepts: W::ACCEPTS, is_built_in: W::IS_BUILT_IN, begin: begin::<W> }
     }
 }
 
-fn begin<W: Workflow>(context: WorkflowContext, input: &Payload) -> Result<Root, Blocked> {
-    let input = crate::call::read(input, || format!("the input of workflow `{}`", W::NAME))?;
-    let journal = context.journal().clone();
+fn begin<W: Workflow>(context: WorkflowContext, input: &Payload) -> Result<WorkflowRun, Blocked> {
+    let input = context.journal().read(input, || format!("the input of workflow `{}`", W::NAME))?;
     let run = W::run(context, input);
-    let root = async move { crate::call::written(run.await?, W::NAME).map_err(WorkflowError::from) };
-    let root = Together::new(Box::pin(root), journal);
-    // The engine's task has a budget for tokio's own primitives; workflow code must not run out of it within a turn.
-    Ok(Box::pin(tokio::task::coop::unconstrained(root)))
+    Ok(Box::pin(async move { crate::call::plain(&run.await?, W::NAME).map_err(WorkflowError::from) }))
 }
 
 /// A run's code, suspended between events.
 pub(crate) struct Host {
     code: Code,
     journal: Arc<Journal>,
-    root: Option<Root>,
+    root: Option<WorkflowRun>,
     /// The input of code that waits for the time to begin.
     delayed: Option<Payload>,
     woken: Arc<RootWaker>,
     waker: Waker,
     replaying: bool,
+    interceptors: Interceptors,
 }
 
 impl Host {
-    pub(crate) fn new(code: Code, info: &RunInfo) -> Self {
+    pub(crate) fn new(code: Code, info: &RunInfo, hooks: &Hooks) -> Self {
         let (woken, waker) = RootWaker::new();
-        let journal = Arc::new(Journal::new(info.clone(), code.accepts));
-        Self { code, journal, root: None, delayed: None, woken, waker, replaying: false }
+        let Hooks { codecs, interceptors } =
+            if code.is_built_in { hooks.of_built_in() } else { hooks.clone() };
+        let journal = Arc::new(Journal::new(info.clone(), code.accepts, codecs));
+        Self { code, journal, root: None, delayed: None, woken, waker, replaying: false, interceptors }
     }
 
     #[cfg(feature = "test")]
@@ -114,7 +113,11 @@ impl Host {
     }
 
     fn begin(&mut self, input: &Payload) -> Result<(), Blocked> {
-        self.root = Some((self.code.begin)(WorkflowContext::new(self.journal.clone()), input)?);
+        let context = WorkflowContext::new(self.journal.clone());
+        let run = (self.code.begin)(context.clone(), input)?;
+        let root = Together::new(self.interceptors.workflow(&context, run), self.journal.clone());
+        // The engine's task has a budget for tokio's own primitives; workflow code must not run out of it within a turn.
+        self.root = Some(Box::pin(tokio::task::coop::unconstrained(root)));
         self.waker.wake_by_ref();
         Ok(())
     }
@@ -150,7 +153,7 @@ impl Host {
     /// A cancellation is how a canceled run ends only if somebody asked for it.
     fn end(&self, result: Result<Payload, WorkflowError>) -> Result<Command, Blocked> {
         Ok(match (result, self.journal.canceled(ROOT)) {
-            (Ok(result), _) => Command::CompleteRun(result),
+            (Ok(result), _) => Command::CompleteRun(self.journal.encode(result)?),
             (Err(WorkflowError::ContinueAsNew(next)), _) => {
                 let Next { workflow, input } = *next;
                 let workflow = WorkflowType::new(workflow)
@@ -160,7 +163,7 @@ impl Host {
             (Err(WorkflowError::Failed(Fault::Canceled { .. })), Some(request)) => {
                 Command::CancelRun(request.reason)
             }
-            (Err(WorkflowError::Failed(fault)), _) => Command::FailRun(fault),
+            (Err(WorkflowError::Failed(fault)), _) => Command::FailRun(self.journal.seal(fault)?),
         })
     }
 }
@@ -177,7 +180,8 @@ impl Coroutine for Host {
         sandbox::run(false, || {
             let before = self.journal.trace();
             self.journal.apply(event)?;
-            let refused = if self.woken.is_set() { None } else { self.journal.take_refusal(&before) };
+            let is_stopped = self.woken.is_set() || self.journal.is_blocked();
+            let refused = if is_stopped { None } else { self.journal.take_refusal(&before) };
             match refused {
                 Some(reason) => Ok(Offered::Refused(reason)),
                 None => Ok(Offered::Taken(self.go_on(event)?)),
@@ -202,8 +206,8 @@ impl Coroutine for Host {
         sandbox::run(false, answer).unwrap_or_else(|blocked| Some(Err(blocked.to_string())))
     }
 
-    fn published(&self) -> Option<Payload> {
-        sandbox::run(false, || Ok(self.journal.published())).unwrap_or_else(|error| {
+    fn published(&self, known: Option<&Payload>) -> Option<Payload> {
+        sandbox::run(false, || Ok(self.journal.published(known))).unwrap_or_else(|error| {
             tracing::error!(%error, "the published state cannot be shown");
             None
         })

@@ -1,10 +1,14 @@
 //! What the contexts and calls of one run share.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
-use millrace_core::{Blocked, Command, Event, EventKind, RunInfo, Timestamp};
+use millrace_core::{
+    ApplicationFailure, Blocked, Command, Event, EventKind, Fault, Headers, Payload, RunInfo, Timestamp,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::calls::{Call, Calls, Ended};
 use super::messages::{Inbox, Publisher};
@@ -13,6 +17,7 @@ use super::random::Random;
 use super::scopes::{ROOT, ScopeId, Scopes};
 use super::tasks::Spawned;
 use crate::Canceled;
+use crate::codec::{CodecError, Codecs};
 
 /// From how many events on a run is advised to continue as new: replaying them takes some milliseconds.
 const LONG_HISTORY: u64 = 4_000;
@@ -41,6 +46,8 @@ pub(crate) struct Journal {
     pub(crate) info: RunInfo,
     /// The messages that the workflow declares.
     pub(crate) accepts: &'static [&'static str],
+    pub(crate) codecs: Codecs,
+    headers: OnceLock<Headers>,
     inner: Mutex<Inner>,
 }
 
@@ -59,6 +66,8 @@ pub(super) struct Inner {
     dropping: bool,
     pub(super) inbox: Inbox,
     pub(super) publisher: Publisher,
+    /// What the run last showed, and how that was written.
+    pub(super) said: Option<(Payload, Payload)>,
     pub(super) patches: Patches,
     pub(super) spawned: Vec<Spawned>,
 }
@@ -74,7 +83,7 @@ pub(super) struct Trace {
 }
 
 impl Journal {
-    pub(crate) fn new(info: RunInfo, accepts: &'static [&'static str]) -> Self {
+    pub(crate) fn new(info: RunInfo, accepts: &'static [&'static str], codecs: Codecs) -> Self {
         let inner = Inner {
             next_number: 1,
             next_wait: 1,
@@ -89,10 +98,55 @@ impl Journal {
             dropping: false,
             inbox: Inbox::default(),
             publisher: Publisher::default(),
+            said: None,
             patches: Patches::default(),
             spawned: Vec::new(),
         };
-        Self { info, accepts, inner: Mutex::new(inner) }
+        Self { info, accepts, codecs, headers: OnceLock::new(), inner: Mutex::new(inner) }
+    }
+
+    /// A value that the code asks something with; `of` says whose it is. One that cannot be encoded here stops the run.
+    pub(crate) fn write<T: Serialize + ?Sized>(
+        &self,
+        value: &T,
+        of: &str,
+    ) -> Result<Payload, ApplicationFailure> {
+        crate::call::plain(value, of).map(|plain| {
+            self.encode(plain).unwrap_or_else(|reason| {
+                self.block(reason);
+                Payload::null()
+            })
+        })
+    }
+
+    /// JSON on its way out.
+    pub(crate) fn encode(&self, plain: Payload) -> Result<Payload, Blocked> {
+        self.codecs.encode(plain).map_err(|error| stuck("a value cannot be encoded", &error))
+    }
+
+    /// A failure on its way out.
+    pub(super) fn seal(&self, fault: Fault) -> Result<Fault, Blocked> {
+        self.codecs.seal(fault).map_err(|error| stuck("the details of a failure cannot be encoded", &error))
+    }
+
+    /// A failure that the code is to see.
+    pub(crate) fn open(&self, fault: Fault) -> Result<Fault, Blocked> {
+        self.codecs.open(fault).map_err(|error| stuck("the details of a failure cannot be decoded", &error))
+    }
+
+    /// Reads a recorded value; `what` says in whose place it stands.
+    pub(crate) fn read<T: DeserializeOwned>(
+        &self,
+        payload: &Payload,
+        what: impl FnOnce() -> String,
+    ) -> Result<T, Blocked> {
+        self.codecs.read(payload, what).map_err(|unread| Blocked::BadInput { message: unread.into_message() })
+    }
+
+    /// What the run was started with.
+    pub(crate) fn headers(&self) -> &Headers {
+        static NONE: Headers = Headers::new();
+        self.headers.get().unwrap_or(&NONE)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -310,6 +364,7 @@ impl Journal {
             }
             EventKind::CancelRequested(e) => inner.cancel(ROOT, Canceled { reason: e.reason.clone() }),
             EventKind::RunStarted(e) => {
+                let _ = self.headers.set(e.headers.clone());
                 inner.inbox.begin_with(&e.unread);
                 Vec::new()
             }
@@ -366,4 +421,9 @@ impl Inner {
         wakers.extend(waits.map(|wait| wait.waker.clone()));
         wakers
     }
+}
+
+/// A build with the right key goes on from there.
+fn stuck(what: &str, error: &CodecError) -> Blocked {
+    Blocked::BadInput { message: format!("{what}: {error}") }
 }

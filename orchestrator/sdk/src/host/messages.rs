@@ -13,12 +13,20 @@ use super::journal::{Journal, WaitFor};
 
 /// What a state cell does with a signal.
 pub(crate) type Apply = Arc<dyn Fn(&Payload) -> Result<(), Blocked> + Send + Sync>;
-/// What a state cell answers to an update, or why it refuses.
-pub(crate) type Change = Arc<dyn Fn(&Payload) -> Result<Payload, String> + Send + Sync>;
+/// What a state cell answers to an update.
+pub(crate) type Change = Arc<dyn Fn(&Payload) -> Result<Payload, Unanswered> + Send + Sync>;
 /// What a state cell answers to a query.
 pub(crate) type Answer = Arc<dyn Fn(&Payload) -> Result<Payload, String> + Send + Sync>;
 /// How the published state is read.
 pub(crate) type Show = Arc<dyn Fn() -> Result<Payload, serde_json::Error> + Send + Sync>;
+
+/// An update without an answer.
+pub(crate) enum Unanswered {
+    /// It is refused, and why.
+    Refused(String),
+    /// Only another build can say.
+    Blocked(Blocked),
+}
 
 /// What nobody has read yet, and handlers for what somebody always will.
 #[derive(Default)]
@@ -197,11 +205,14 @@ impl Journal {
     }
 
     fn change(&self, handler: &Handler<Change>, request_id: &RequestId, input: &Payload) {
-        let answer = (handler.handle)(input);
-        if answer.is_ok() {
-            self.changed(handler.cell);
+        match (handler.handle)(input) {
+            Ok(answer) => {
+                self.changed(handler.cell);
+                self.reply(request_id, Ok(answer));
+            }
+            Err(Unanswered::Refused(reason)) => self.reply(request_id, Err(reason)),
+            Err(Unanswered::Blocked(reason)) => self.block(reason),
         }
-        self.reply(request_id, answer);
     }
 
     /// Answers an update.
@@ -247,8 +258,28 @@ impl Journal {
         drop(old);
     }
 
-    /// What the run shows now.
-    pub(super) fn published(&self) -> Option<Payload> {
+    /// What the run shows now; `known` itself, or what was said the last time, if that says the same.
+    pub(super) fn published(&self, known: Option<&Payload>) -> Option<Payload> {
+        let plain = self.shown()?;
+        let said = self.lock().said.clone();
+        if let Some((_, encoded)) = said.filter(|(before, _)| *before == plain) {
+            return Some(encoded);
+        }
+        let is_known = |known: &&Payload| self.codecs.decode(known).is_ok_and(|known| known == plain);
+        let encoded = match known.filter(is_known) {
+            Some(known) => known.clone(),
+            None => self
+                .codecs
+                .encode(plain.clone())
+                .inspect_err(|error| tracing::error!(%error, "the published state cannot be encoded"))
+                .ok()?,
+        };
+        self.lock().said = Some((plain, encoded.clone()));
+        Some(encoded)
+    }
+
+    /// The same as JSON.
+    fn shown(&self) -> Option<Payload> {
         let show = match &self.lock().publisher {
             Publisher::Nothing => return None,
             Publisher::Value(value) | Publisher::Cell { read: Some(value), .. } => {

@@ -21,4 +21,5 @@ mod waker;
 pub(crate) use calls::{Call, Ended, Kind};
 pub(crate) use coroutine::{Code, Host};
 pub(crate) use journal::{Journal, WaitFor};
+pub(crate) use messages::Unanswered;
 pub(crate) use scopes::{ROOT, SHIELDED, ScopeId};

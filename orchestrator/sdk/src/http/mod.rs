@@ -12,6 +12,9 @@
 //! | `GET /v1/workflows/{id}/update/{request_id}` | the answer to an update; `?timeout_s=` waits for it |
 //! | `GET /v1/engine` | what this engine can run |
 //!
+//! A request with `Millrace-Payloads: plain` speaks plain values, encoded and decoded by the app's codecs; without it payloads
+//! are what the log has, so whoever has the key may do that himself.
+//!
 //! What holds: whoever cannot read `api.json` can do nothing here: each request needs its token, which is compared in
 //! constant time. A web page cannot reach it by a name that it lets point to 127.0.0.1: the `Host` header must be ours.
 //! Errors are `{"error":{"kind":"…","message":"…"}}` with the status that fits. It is not made to face a network.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
@@ -17,15 +18,42 @@ use millrace_format::message::{InboxMessage, SignalMessage};
 use super::answer::{Answer, ApiError};
 use super::guard::{Guard, guard};
 use super::query::{Asked, Send, Until, Wait, Which, inbox_message, json, request_id, workflow_id};
+use crate::Client;
 use crate::client::{
     AnswerBody, Backend, Description, EngineInfo, ErrorKind, Filter, OutcomeBody, QueryBody, ResultBody,
     Sent, UpdateBody,
 };
+use crate::codec::Codecs;
 
 /// What the routes work with.
 pub(super) struct Service {
-    pub(super) backend: Arc<dyn Backend>,
+    pub(super) client: Client,
     pub(super) about: EngineInfo,
+}
+
+/// Set to `plain`, payloads are plain in the request and in the answer, as far as the app's codecs can say; else they are as
+/// in the log.
+const PAYLOADS: &str = "Millrace-Payloads";
+
+/// How a request wants payloads.
+struct Asks {
+    backend: Arc<dyn Backend>,
+    codecs: Option<Codecs>,
+}
+
+impl FromRequestParts<Arc<Service>> for Asks {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Arc<Service>) -> Answer<Self> {
+        let client = &service.client;
+        match parts.headers.get(PAYLOADS).map(|value| value.as_bytes()) {
+            None | Some(b"stored") => Ok(Self { backend: client.raw().clone(), codecs: None }),
+            Some(b"plain") => {
+                Ok(Self { backend: client.backend().clone(), codecs: Some(client.hooks().codecs.clone()) })
+            }
+            Some(_) => Err(ApiError::invalid(format!("{PAYLOADS}: is `plain` or `stored`"))),
+        }
+    }
 }
 
 type Served = State<Arc<Service>>;
@@ -55,65 +83,57 @@ async fn engine(State(service): Served) -> Json<EngineInfo> {
     Json(service.about.clone())
 }
 
-async fn send(
-    State(service): Served,
-    Asked(asked): Asked<Send>,
-    body: Body,
-) -> Answer<(StatusCode, Json<Sent>)> {
+async fn send(asks: Asks, Asked(asked): Asked<Send>, body: Body) -> Answer<(StatusCode, Json<Sent>)> {
     let message = inbox_message(body).await?;
     let sent = match asked.wait {
-        Some(Wait::Absorbed) => service.backend.send(message).await?,
-        None => service.backend.enqueue(message).await?,
+        Some(Wait::Absorbed) => asks.backend.send(message).await?,
+        None => asks.backend.enqueue(message).await?,
     };
     let status = if sent.run_id.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(sent)))
 }
 
-async fn list(State(service): Served, Asked(filter): Asked<Filter>) -> Answer<Json<Vec<Listed>>> {
-    Ok(Json(service.backend.list(&filter).await?))
+async fn list(asks: Asks, Asked(filter): Asked<Filter>) -> Answer<Json<Vec<Listed>>> {
+    Ok(Json(asks.backend.list(&filter).await?))
 }
 
 async fn describe(
-    State(service): Served,
+    asks: Asks,
     Path(id): Path<String>,
     Asked(which): Asked<Which>,
 ) -> Answer<Json<Description>> {
-    Ok(Json(service.backend.describe(&workflow_id(&id)?, which.run_id).await?))
+    Ok(Json(asks.backend.describe(&workflow_id(&id)?, which.run_id).await?))
 }
 
-async fn history(
-    State(service): Served,
-    Path(id): Path<String>,
-    Asked(which): Asked<Which>,
-) -> Answer<Response> {
-    let events = service.backend.history(&workflow_id(&id)?, which.run_id).await?;
+async fn history(asks: Asks, Path(id): Path<String>, Asked(which): Asked<Which>) -> Answer<Response> {
+    let events = asks.backend.history(&workflow_id(&id)?, which.run_id).await?;
     let mut lines = String::new();
     events.iter().for_each(|event| encode_event(event, &mut lines));
+    let lines = match &asks.codecs {
+        Some(codecs) => codecs.shown(&lines).into_owned(),
+        None => lines,
+    };
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
 }
 
-async fn result(
-    State(service): Served,
-    Path(id): Path<String>,
-    Asked(until): Asked<Until>,
-) -> Answer<Json<OutcomeBody>> {
+async fn result(asks: Asks, Path(id): Path<String>, Asked(until): Asked<Until>) -> Answer<Json<OutcomeBody>> {
     let wait = until.wait(Duration::ZERO)?;
-    let outcome = service.backend.outcome(&workflow_id(&id)?, until.run_id, wait).await?;
+    let outcome = asks.backend.outcome(&workflow_id(&id)?, until.run_id, wait).await?;
     Ok(Json(outcome.into()))
 }
 
 async fn query(
-    State(service): Served,
+    asks: Asks,
     Path(id): Path<String>,
     Asked(which): Asked<Which>,
     body: Body,
 ) -> Answer<Json<ResultBody>> {
     let (id, QueryBody { name, input }) = (workflow_id(&id)?, json(body).await?);
-    Ok(Json(ResultBody { result: service.backend.query(&id, which.run_id, &name, &input).await? }))
+    Ok(Json(ResultBody { result: asks.backend.query(&id, which.run_id, &name, &input).await? }))
 }
 
 async fn update(
-    State(service): Served,
+    asks: Asks,
     Path(id): Path<String>,
     Asked(until): Asked<Until>,
     body: Body,
@@ -124,18 +144,18 @@ async fn update(
         request_id,
         ..SignalMessage::new(id.clone(), name, input, None).of_run(until.run_id)
     };
-    let Sent { request_id, run_id } = service.backend.send(InboxMessage::Update(message)).await?;
-    let answer = service.backend.answer(&id, run_id.or(until.run_id), &request_id, wait).await?;
+    let Sent { request_id, run_id } = asks.backend.send(InboxMessage::Update(message)).await?;
+    let answer = asks.backend.answer(&id, run_id.or(until.run_id), &request_id, wait).await?;
     Ok(answered(AnswerBody::new(request_id, run_id, answer)))
 }
 
 async fn answer(
-    State(service): Served,
+    asks: Asks,
     Path((id, request)): Path<(String, String)>,
     Asked(until): Asked<Until>,
 ) -> Answer<(StatusCode, Json<AnswerBody>)> {
     let (id, request_id, wait) = (workflow_id(&id)?, request_id(&request)?, until.wait(Duration::ZERO)?);
-    let answer = service.backend.answer(&id, until.run_id, &request_id, wait).await?;
+    let answer = asks.backend.answer(&id, until.run_id, &request_id, wait).await?;
     Ok(answered(AnswerBody::new(request_id, until.run_id, answer)))
 }
 

@@ -9,9 +9,9 @@ use millrace_local::OsEntropy;
 
 use super::guard::Guard;
 use super::routes::{Service, router};
-use crate::App;
-use crate::client::{Backend, EngineInfo};
+use crate::client::EngineInfo;
 use crate::dev::{DevError, Options, system};
+use crate::{App, Client};
 
 /// What this engine can run.
 pub(crate) fn about(app: &App, options: &Options) -> EngineInfo {
@@ -36,13 +36,13 @@ pub(crate) struct Server {
 
 impl Server {
     /// Takes the port; 0 lets the system choose one.
-    pub(crate) fn bind(port: u16, backend: Arc<dyn Backend>, about: EngineInfo) -> Result<Self, DevError> {
+    pub(crate) fn bind(port: u16, client: &Client, about: EngineInfo) -> Result<Self, DevError> {
         let failed = || system(format!("port {port} of 127.0.0.1 cannot be listened on; choose another"));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(failed())?;
         listener.set_nonblocking(true).map_err(failed())?;
         let address = listener.local_addr().map_err(failed())?;
         let token = format!("{:032x}", OsEntropy.bits());
-        Ok(Self { listener, address, token, service: Arc::new(Service { backend, about }) })
+        Ok(Self { listener, address, token, service: Arc::new(Service { client: client.clone(), about }) })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -6,6 +6,7 @@ use super::messages::{Backfill, Backfilled, Change, Pause, Trigger, Triggered, U
 use super::run::{ScheduleMarker, ScheduleRun, ScheduleWorkflow};
 use super::{Overlap, Schedule, ScheduleState};
 use crate::client::{Filter, Listed, Sent, Status};
+use crate::codec::Codecs;
 use crate::{Client, Handle, RunError, Workflow};
 
 /// What a schedule's id leaves room for: the time at the end of its actions' ids.
@@ -32,6 +33,7 @@ impl Client {
     ) -> Result<ScheduleHandle, RunError> {
         schedule.check().map_err(RunError::Rejected)?;
         let handle = self.schedule_handle(id)?;
+        let schedule = schedule.encoded(&self.hooks().codecs)?;
         let run = ScheduleRun { schedule, so_far: None };
         self.start(ScheduleMarker, handle.id().as_str(), run).await?;
         Ok(handle)
@@ -46,7 +48,8 @@ impl Client {
                 "id: {length} bytes are too many; a schedule's id has at most {LONGEST_ID}"
             )));
         }
-        Ok(ScheduleHandle { handle: self.handle(ScheduleMarker, id)? })
+        let codecs = self.hooks().codecs.clone();
+        Ok(ScheduleHandle { handle: self.handle(ScheduleMarker, id)?, codecs })
     }
 
     /// The schedules there are, newest first; at most so many.
@@ -67,6 +70,7 @@ impl Client {
 #[derive(Clone, Debug)]
 pub struct ScheduleHandle {
     handle: Handle<ScheduleWorkflow>,
+    codecs: Codecs,
 }
 
 impl ScheduleHandle {
@@ -113,6 +117,7 @@ impl ScheduleHandle {
     /// Replaces what it was told to do, from now on.
     pub async fn update(&self, schedule: Schedule) -> Result<(), RunError> {
         schedule.check().map_err(RunError::Rejected)?;
+        let schedule = schedule.encoded(&self.codecs)?;
         self.handle.update(Change { schedule }).await
     }
 

@@ -45,6 +45,7 @@ impl Workflow for ScheduleWorkflow {
     type Input = ScheduleRun;
     type Output = ScheduleState;
     const NAME: &'static str = "millrace.schedule";
+    const IS_BUILT_IN: bool = true;
     const ACCEPTS: &'static [&'static str] =
         &[Pause::NAME, Unpause::NAME, Trigger::NAME, Backfill::NAME, Change::NAME];
 

@@ -6,7 +6,8 @@ use millrace_core::{Payload, Timestamp, WorkflowType};
 use serde::{Deserialize, Serialize};
 
 use super::times::Times;
-use crate::{Workflow, WorkflowRef};
+use crate::codec::Codecs;
+use crate::{RunError, Workflow, WorkflowRef};
 
 /// How long a time that was missed is still made up for, unless said otherwise: an outage overnight loses no nightly job.
 const CATCH_UP: Duration = Duration::from_secs(24 * 3_600);
@@ -211,6 +212,13 @@ impl Schedule {
             ));
         }
         Ok(())
+    }
+
+    /// With the workflow's input as it goes to the engine.
+    pub(super) fn encoded(mut self, codecs: &Codecs) -> Result<Self, RunError> {
+        let failed = |error| RunError::Rejected(format!("input: cannot be encoded: {error}"));
+        self.input = codecs.encode(self.input).map_err(failed)?;
+        Ok(self)
     }
 
     /// When, in words: `0 3 * * * Europe/Berlin`, `every 3600 s + 300 s`.

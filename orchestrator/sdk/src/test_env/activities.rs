@@ -6,12 +6,16 @@ use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use millrace_core::{ApplicationFailure, Fault, OutcomeResult, Payload, Task, TimeoutKind, Timestamp};
 use millrace_engine::ActivityCode;
 
 use super::attempt::{Inline, Leases};
 use super::world::DECIDING;
 use crate::ActivityError;
+use crate::app::Activities as Registered;
+use crate::intercept::ActivityFn;
 
 type MockFn = dyn FnMut(&Payload) -> Result<Payload, ActivityError> + Send;
 type Mock = Arc<Mutex<MockFn>>;
@@ -65,7 +69,7 @@ impl Activities {
     }
 
     /// Takes note of an attempt, which is then to be run without the world's lock.
-    pub(super) fn attempt(&mut self, task: Task, code: Arc<dyn ActivityCode>, now: Timestamp) -> Running {
+    pub(super) fn attempt(&mut self, task: Task, code: Registered, now: Timestamp) -> Running {
         let late = task.options.schedule_to_start.is_some_and(|limit| now.since(task.available_at) > limit);
         let late = late.then_some(Fault::TimedOut { kind: TimeoutKind::ScheduleToStart, cause: None });
         let refused = self.leases.canceled(&task).or(late);
@@ -83,7 +87,7 @@ impl Activities {
 /// An attempt that is about to run.
 pub(super) struct Running {
     mock: Option<Mock>,
-    code: Arc<dyn ActivityCode>,
+    code: Registered,
     /// Why a worker does not even begin.
     refused: Option<Fault>,
     leases: Leases,
@@ -93,52 +97,71 @@ pub(super) struct Running {
 impl Running {
     /// How the attempt ended; nothing if somebody else is to say that later.
     pub(super) fn run(self) -> Option<OutcomeResult> {
-        let (is_mock, may_leave) = (self.mock.is_some(), self.task.token.is_some());
         let left = Arc::new(AtomicBool::new(false));
         let result = if let Some(fault) = self.refused {
-            Err(ActivityError::Failed(fault))
-        } else if let Some(mock) = &self.mock {
-            run_mock(&self.task, mock)
+            Err(fault)
+        } else if let Some(mock) = self.mock.clone() {
+            self.run_mock(mock, left.clone())
         } else if self.code.knows(&self.task.activity) {
-            self.run_code(left.clone()).map_err(ActivityError::Failed)
+            self.run_code(left.clone())
         } else {
-            Err(ActivityError::Failed(unknown(&self.task.activity)))
+            Err(unknown(&self.task.activity))
         };
         match result {
             _ if left.load(SeqCst) => None,
-            Err(ActivityError::CompletesLater) if is_mock && may_leave => None,
             Ok(output) => Some(OutcomeResult::Completed(output)),
-            Err(error) => Some(OutcomeResult::Failed(error.into_fault())),
+            Err(fault) => Some(OutcomeResult::Failed(fault)),
         }
     }
 
-    /// On a thread of its own: the test's may be within a tokio runtime, where another cannot be waited for.
     fn run_code(self, left: Arc<AtomicBool>) -> Result<Payload, Fault> {
         let Self { code, leases, task, .. } = self;
-        let name = task.activity.clone();
-        let is_local = DECIDING.get();
-        let run = move || {
-            DECIDING.set(is_local);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.map_err(|error| failure("NoRuntime", &error.to_string()))?;
-            runtime.block_on(code.run(Arc::new(Inline::new(task, leases, left))))
-        };
-        let thread = std::thread::Builder::new().name(format!("activity {name}")).spawn(run);
-        let thread = thread.map_err(|error| failure("NoThread", &error.to_string()))?;
-        // An assertion of the test, or a mistake: the test should fail where it is.
-        thread.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))
+        on_thread(&task.activity.clone(), move || code.run(Arc::new(Inline::new(task, leases, left))))
+    }
+
+    /// A mock is given plain values, and interceptors are around it, as with the activity's own code. Those need a runtime.
+    fn run_mock(self, mock: Mock, left: Arc<AtomicBool>) -> Result<Payload, Fault> {
+        let Self { code, leases, task, .. } = self;
+        let (name, has_interceptors) = (task.activity.clone(), !code.hooks().interceptors.is_empty());
+        let attempt = Arc::new(Inline::new(task, leases, left));
+        let mocked = name.clone();
+        let body: ActivityFn =
+            Box::new(move |_, input| std::future::ready(run_mock(&mocked, &input, &mock)).boxed());
+        if has_interceptors {
+            return on_thread(&name, move || code.attempt(attempt, body));
+        }
+        // Nothing in it waits.
+        code.attempt(attempt, body).now_or_never().unwrap_or_else(|| Err(failure("Waits", "the mock waits")))
     }
 }
 
-fn run_mock(task: &Task, mock: &Mutex<MockFn>) -> Result<Payload, ActivityError> {
-    let name = &task.activity;
-    if RUNNING.with_borrow(|running| running.contains(name)) {
+/// On a thread of its own: the test's may be within a tokio runtime, where another cannot be waited for.
+fn on_thread(
+    name: &str,
+    attempt: impl FnOnce() -> BoxFuture<'static, Result<Payload, Fault>> + Send + 'static,
+) -> Result<Payload, Fault> {
+    let (is_local, mocks) = (DECIDING.get(), RUNNING.with_borrow(Vec::clone));
+    let run = move || {
+        DECIDING.set(is_local);
+        RUNNING.set(mocks);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| failure("NoRuntime", &error.to_string()))?;
+        runtime.block_on(attempt())
+    };
+    let thread = std::thread::Builder::new().name(format!("activity {name}")).spawn(run);
+    let thread = thread.map_err(|error| failure("NoThread", &error.to_string()))?;
+    // An assertion of the test, or a mistake: the test should fail where it is.
+    thread.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))
+}
+
+fn run_mock(name: &str, input: &Payload, mock: &Mutex<MockFn>) -> Result<Payload, ActivityError> {
+    if RUNNING.with_borrow(|running| running.iter().any(|running| running == name)) {
         let text = format!("the mock of `{name}` asks for something that calls `{name}` again");
         return Err(ActivityError::Failed(failure("MockWithinItself", &text)));
     }
-    RUNNING.with_borrow_mut(|running| running.push(name.clone()));
+    RUNNING.with_borrow_mut(|running| running.push(name.to_owned()));
     let _guard = Ended;
-    mock.lock().unwrap_or_else(PoisonError::into_inner)(&task.input)
+    mock.lock().unwrap_or_else(PoisonError::into_inner)(input)
 }
 
 /// A mock has ended, also by a panic.

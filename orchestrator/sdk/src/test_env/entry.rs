@@ -120,7 +120,7 @@ fn replay(code: &dyn WorkflowCode, run: &Run, history: &[Event]) -> Result<Repla
     if let Some(command) = replay.next_command() {
         return differs("nothing".to_owned(), command.describe());
     }
-    let shown = replay.published();
+    let shown = replay.published(run.published.as_ref());
     if shown != run.published {
         let text = |state: &Option<Payload>| match state {
             Some(state) => format!("the published state {state}"),

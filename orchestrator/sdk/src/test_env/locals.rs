@@ -65,7 +65,7 @@ fn attempts(
         let Some(task) = task(run, &asked, used, turn) else {
             return (used, Err(Fault::Terminated { reason: "no task queue".into() }));
         };
-        let fault = match activities.attempt(task, code.app().activity_code(), turn.now).run() {
+        let fault = match activities.attempt(task, code.app().activities(), turn.now).run() {
             Some(OutcomeResult::Completed(result)) => return (used, Ok(result)),
             Some(OutcomeResult::Failed(fault)) => fault,
             None => Fault::Terminated { reason: "it completes later".into() }, // It has no token.

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use millrace_core::{Blocked, Event, Fault, Payload, Timestamp};
 
+use crate::Interceptor;
+use crate::codec::{Codec, Codecs};
 use crate::{Activity, ActivityBody, ActivityError, ActivityRef, App, Client, Workflow, WorkflowRef};
 use stage::Stage;
 
@@ -73,8 +75,9 @@ impl TestEnv {
     /// A world with what a program registers: its workflows, and its activities' own code, except where it is
     /// [mocked](Self::mock).
     pub fn of(app: App) -> Self {
+        let hooks = app.hooks().clone();
         let stage = Arc::new(Stage::new(app));
-        Self { client: Client::new(stage.clone()), stage }
+        Self { client: Client::of(stage.clone(), hooks), stage }
     }
 
     /// Registers a workflow.
@@ -96,6 +99,18 @@ impl TestEnv {
     #[must_use]
     pub fn share<T: Send + Sync + 'static>(self, value: T) -> Self {
         self.change(|app| app.share(value))
+    }
+
+    /// Encodes payloads: see [`App::codec`]. Mocks and [`calls`](Self::calls) speak plain values.
+    #[must_use]
+    pub fn codec(self, codec: impl Codec) -> Self {
+        self.change(|app| app.codec(codec))
+    }
+
+    /// Does something around each attempt, mocked ones included: see [`App::intercept`].
+    #[must_use]
+    pub fn intercept(self, interceptor: impl Interceptor) -> Self {
+        self.change(|app| app.intercept(interceptor))
     }
 
     /// Runs `mock` in place of an activity, once for each attempt. It may also be only declared, or registered nowhere.
@@ -128,7 +143,7 @@ impl TestEnv {
             let input =
                 read::<<F::Activity as Activity>::Input>(input, name).map_err(ActivityError::Failed)?;
             let output = mock(input)?;
-            crate::call::written(output, name).map_err(|bad| ActivityError::Failed(Fault::Application(bad)))
+            crate::call::plain(&output, name).map_err(|bad| ActivityError::Failed(Fault::Application(bad)))
         });
         self
     }
@@ -185,8 +200,9 @@ impl TestEnv {
     /// The inputs of this activity's attempts, in their order; every attempt counts.
     pub fn calls<M, F: ActivityRef<M>>(&self, _activity: F) -> Vec<<F::Activity as Activity>::Input> {
         let inputs = self.stage.open().activities.calls(F::Activity::NAME);
+        let codecs = &self.client.hooks().codecs;
         // Each of them was written by the same type.
-        inputs.iter().filter_map(|input| input.read().ok()).collect()
+        inputs.iter().filter_map(|input| codecs.decode(input).ok()?.read().ok()).collect()
     }
 
     /// The tokens of this activity's attempts, in their order, if it is one that completes later.
@@ -198,18 +214,22 @@ impl TestEnv {
     /// Random numbers are those of the run if it was made here, else of some other run.
     pub fn replay<M, F: WorkflowRef<M>>(&self, workflow: F, history: &[Event]) -> Result<(), Blocked> {
         let world = self.stage.open();
-        let code = world.code.change(|_| App::new().workflow(workflow));
+        let code = world.code.change(|app| App::new().with_hooks(app.hooks().clone()).workflow(workflow));
         world.replay(&code, F::Workflow::NAME, history)
     }
 
     fn change(self, change: impl FnOnce(App) -> App) -> Self {
-        self.stage.open().change(change);
-        self
+        let mut world = self.stage.open();
+        world.change(change);
+        let hooks = world.code.app().hooks().clone();
+        drop(world);
+        Self { client: self.client.with_hooks(hooks), stage: self.stage }
     }
 }
 
 fn read<T: serde::de::DeserializeOwned>(input: &Payload, name: &str) -> Result<T, Fault> {
-    crate::call::read(input, || format!("the input of activity `{name}`")).map_err(|bad| {
+    let what = || format!("the input of activity `{name}`");
+    Codecs::default().read_plain(input, what).map_err(|bad| {
         let failure = millrace_core::ApplicationFailure::new("BadInput", bad).non_retryable();
         Fault::Application(failure)
     })

@@ -1,8 +1,8 @@
 //! What follows from a turn: the engine's dispatch, to a queue that is a map.
 
 use millrace_core::{
-    ChildScheduled, Effect, EventKind, Headers, IdConflict, Message, Parent, RequestId, Run, RunId, Start, Stop,
-    Timestamp, WorkflowId,
+    ChildScheduled, Effect, EventKind, Headers, IdConflict, Message, Parent, RequestId, Run, RunId, Start,
+    Stop, Timestamp, WorkflowId,
 };
 
 use super::world::{Due, World};
@@ -59,7 +59,11 @@ fn mail(run: &Run, effect: &Effect) -> Option<Mail> {
         Effect::SendWake { wake, .. } => own(Message::Wake { wake: *wake }),
         Effect::SendStart { child_id, .. } => {
             let child = run.children.get(child_id)?;
-            Some((child.workflow_id.clone(), None, start(child, parent(run, *child_id), run.headers().clone())))
+            Some((
+                child.workflow_id.clone(),
+                None,
+                start(child, parent(run, *child_id), run.headers().clone()),
+            ))
         }
         Effect::StopChild { child_id, workflow_id, workflow, how, reason, .. } => {
             let (workflow, parent) = (workflow.clone(), parent(run, *child_id));

@@ -167,7 +167,7 @@ impl World {
                     (`.max_attempts(n)`)")
             });
         }
-        let code = self.code.app().activity_code();
+        let code = self.code.app().activities();
         let running = self.activities.attempt(task.clone(), code, self.now);
         Step::Run(Box::new((running, task)))
     }

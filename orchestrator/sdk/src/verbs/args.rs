@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use millrace_core::{IdConflict, IdReuse, Namespace, RequestId, RunId, Status, WorkflowId, WorkflowType};
 
 use crate::dev::Options;
+use crate::hooks::Hooks;
 pub(super) use operate::{ForkArgs, PauseArgs, ResetArgs, RetryArgs, UnpauseArgs};
 pub(super) use schedules::{ScheduleCreateArgs, ScheduleListArgs, ScheduleVerb};
 
@@ -50,6 +51,9 @@ pub(super) struct Place {
     #[cfg(feature = "aws")]
     #[arg(long, global = true, env = "MILLRACE_QUEUE_PREFIX", value_name = "PREFIX")]
     pub(super) queue_prefix: Option<String>,
+    /// What the program's own clients do with payloads and starts.
+    #[arg(skip)]
+    pub(super) hooks: Hooks,
 }
 
 #[derive(Debug, Subcommand)]
@@ -150,6 +154,9 @@ pub(super) struct StartArgs {
     /// A value to find the run by; may be given more than once. What is not JSON is a text
     #[arg(long = "attribute", value_parser = attribute, value_name = "NAME=VALUE")]
     pub(super) attributes: Vec<(String, serde_json::Value)>,
+    /// A short text that is handed on to children and activities; may be given more than once
+    #[arg(long = "header", value_parser = header, value_name = "NAME=VALUE")]
+    pub(super) headers: Vec<(String, String)>,
     /// Makes the start count once, however often it is sent
     #[arg(long, value_name = "ID")]
     pub(super) request_id: Option<RequestId>,
@@ -269,6 +276,12 @@ fn attribute(text: &str) -> Result<(String, serde_json::Value), String> {
     };
     let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
     Ok((name.to_owned(), value))
+}
+
+/// `traceparent=00-…`
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// `90s`, `15m`, `2h`, `7d`, `500ms`; a bare number is seconds.

@@ -29,8 +29,8 @@ struct Answer<'a> {
 pub(super) async fn update(place: &Place, args: UpdateArgs) -> Verdict {
     let input = json("--input", &args.input)?;
     let connected = connect(place, Missing::Refuse).await?;
-    let client = connected.client();
-    let (backend, Target { id, run_id }) = (client.backend().as_ref(), args.target);
+    let (backend, Target { id, run_id }) = (connected.backend(), args.target);
+    let backend = backend.as_ref();
     must_be_live(backend)?;
     let clock = SystemClock::default();
     let until = args.timeout.map(|timeout| clock.now().plus(timeout));
@@ -59,9 +59,8 @@ pub(super) async fn update(place: &Place, args: UpdateArgs) -> Verdict {
 pub(super) async fn query(app: Option<MakeApp>, place: &Place, args: QueryArgs) -> Verdict {
     let input = json("--input", &args.input)?;
     let connected = connect_with(place, Missing::Refuse, app).await?;
-    let client = connected.client();
     let Target { id, run_id } = args.target;
-    let result = client.backend().query(&id, run_id, &args.name, &input).await?;
+    let result = connected.backend().query(&id, run_id, &args.name, &input).await?;
     print(args.json, &Answer { id: &id, sent: None, result: &result });
     Ok(())
 }

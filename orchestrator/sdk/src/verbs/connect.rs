@@ -12,8 +12,9 @@ use super::MakeApp;
 use super::args::Place;
 use super::failure::Failure;
 use crate::Client;
-use crate::client::{EngineInfo, Remote};
+use crate::client::{Backend, EngineInfo, Remote};
 use crate::dev::{ApiFile, DevError, Folder};
+use crate::hooks::Hooks;
 
 /// How long a folder may be locked without anybody answering: another verb has it for a moment, or an engine starts.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -30,8 +31,13 @@ pub(super) enum Missing {
 /// The workflows that answer queries where no engine does.
 type Code = Arc<dyn WorkflowCode>;
 
-/// What a verb talks to.
-pub(super) enum Connected {
+/// What a verb talks to, and how.
+pub(super) struct Connected {
+    to: To,
+    hooks: Hooks,
+}
+
+enum To {
     /// An engine at work.
     Engine(Client, EngineInfo),
     /// A folder without one.
@@ -43,18 +49,25 @@ pub(super) enum Connected {
 
 impl Connected {
     pub(super) fn client(&self) -> Client {
-        match self {
-            Self::Engine(client, _) => client.clone(),
-            Self::Folder(folder, code) => folder.client_with_code(code.clone()),
+        let client = match &self.to {
+            To::Engine(client, _) => client.clone(),
+            To::Folder(folder, code) => folder.client_with_code(code.clone()),
             #[cfg(feature = "aws")]
-            Self::Deployment(client) => client.clone(),
-        }
+            To::Deployment(client) => client.clone(),
+        };
+        client.with_hooks(self.hooks.clone())
+    }
+
+    /// For requests without types. A program without codecs shows payloads as they are.
+    pub(super) fn backend(&self) -> Arc<dyn Backend> {
+        let client = self.client();
+        if self.hooks.is_empty() { client.raw().clone() } else { client.backend().clone() }
     }
 
     /// What the engine can run, if one is at work.
     pub(super) fn engine(&self) -> Option<&EngineInfo> {
-        match self {
-            Self::Engine(_, info) => Some(info),
+        match &self.to {
+            To::Engine(_, info) => Some(info),
             _ => None,
         }
     }
@@ -70,9 +83,10 @@ pub(super) async fn connect_with(
     missing: Missing,
     app: Option<MakeApp>,
 ) -> Result<Connected, Failure> {
+    let hooks = place.hooks.clone();
     #[cfg(feature = "aws")]
     if let Some(bucket) = &place.bucket {
-        return deployment(place, bucket, code(place, app)?).await;
+        return Ok(Connected { to: deployment(place, bucket, code(place, app)?).await?, hooks });
     }
     let clock = SystemClock::default();
     let give_up = clock.now().plus(PATIENCE);
@@ -85,7 +99,9 @@ pub(super) async fn connect_with(
             return Err(Failure::not_found(format!("there is no data folder `{data}`; name it with --data")));
         }
         match Folder::open(&place.data, place.namespace.clone()) {
-            Ok(folder) => return Ok(Connected::Folder(Box::new(folder), code(place, app)?)),
+            Ok(folder) => {
+                return Ok(Connected { to: To::Folder(Box::new(folder), code(place, app)?), hooks });
+            }
             Err(DevError::Open(OpenError::InUse { .. })) if clock.now() < give_up => {
                 clock.sleep_until(clock.now().plus(AGAIN)).await;
             }
@@ -113,11 +129,12 @@ pub(super) async fn engine(place: &Place) -> Result<Option<Connected>, Failure> 
         );
         return Err(Failure::rejected(message));
     }
-    Ok(Some(Connected::Engine(Client::new(Arc::new(remote)), info)))
+    let to = To::Engine(Client::new(Arc::new(remote)), info);
+    Ok(Some(Connected { to, hooks: place.hooks.clone() }))
 }
 
 #[cfg(feature = "aws")]
-async fn deployment(place: &Place, bucket: &str, code: Option<Code>) -> Result<Connected, Failure> {
+async fn deployment(place: &Place, bucket: &str, code: Option<Code>) -> Result<To, Failure> {
     let variable = |name: &str| match name {
         "MILLRACE_BUCKET" => Some(bucket.to_owned()),
         "MILLRACE_QUEUE_PREFIX" => place.queue_prefix.clone(),
@@ -126,7 +143,7 @@ async fn deployment(place: &Place, bucket: &str, code: Option<Code>) -> Result<C
     };
     let settings =
         millrace_aws::Settings::from_variables(variable).map_err(|e| Failure::usage(e.to_string()))?;
-    let client = Client::of_deployment_and(settings, code).await;
+    let client = Client::of_deployment_and(settings, code, Hooks::default()).await;
     let client = client.map_err(|e| Failure::engine(e.to_string()))?;
-    Ok(Connected::Deployment(client))
+    Ok(To::Deployment(client))
 }

@@ -58,7 +58,7 @@ fn options(place: &Place) -> Options {
 }
 
 async fn begin(app: MakeApp, place: &Place, options: Options) -> Result<(Dev, App), Failure> {
-    if let Some(Connected::Engine(_, info)) = engine(place).await? {
+    if let Some(info) = engine(place).await?.as_ref().and_then(Connected::engine) {
         let data = place.data.display();
         let message = format!("`{data}` is in use by the engine in process {}; stop it first", info.pid);
         return Err(Failure::engine(message));

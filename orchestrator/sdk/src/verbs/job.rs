@@ -9,6 +9,7 @@ use futures::future::LocalBoxFuture;
 
 use super::failure::Failure;
 use super::progress::watch;
+use super::reads::shown;
 use super::timeline::timeline;
 use super::{AnyError, say};
 use crate::{Client, Handle, RunError, Workflow};
@@ -28,6 +29,8 @@ impl Job {
     pub async fn follow<W: Workflow>(&self, run: &Handle<W>) -> Result<W::Output, RunError> {
         watch(run.backend().as_ref(), (run.id(), run.run_id()), None, false).await?;
         let (description, events) = (run.describe().await?, run.history().await?);
+        let events: Vec<_> =
+            events.into_iter().map(|event| shown(&self.client.hooks().codecs, event)).collect();
         say(timeline(&description, &events).trim_end());
         run.result().await
     }

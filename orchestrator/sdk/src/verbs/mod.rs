@@ -34,13 +34,15 @@ use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
-use args::{Cli, Verb};
+use args::{Cli, Place, Verb};
 use clap::{CommandFactory, FromArgMatches};
 use failure::{Failure, Verdict};
 pub use job::Job;
 use job::JobEntry;
 
 use crate::App;
+use crate::codec::Codec;
+use crate::hooks::Hooks;
 
 /// Any error, as an app's or a job's code returns it.
 pub type AnyError = Box<dyn Error + Send + Sync>;
@@ -51,24 +53,44 @@ type MakeApp = Box<dyn FnOnce(&Path) -> Result<App, AnyError>>;
 pub struct Main {
     app: Option<MakeApp>,
     job: Option<JobEntry>,
+    hooks: Hooks,
 }
 
 impl App {
     /// Runs the command line: one binary is engine, workers and client. See [`Main`] for more than that.
     pub fn main(self) -> ExitCode {
-        Main::new(|_| Ok::<_, AnyError>(self)).main()
+        let hooks = self.hooks().clone();
+        Main { hooks, ..Main::new(|_| Ok::<_, AnyError>(self)) }.main()
     }
 }
 
 impl Main {
     /// A program whose app is made when an engine starts, given the data folder: what activities share may lie there.
     pub fn new<E: Into<AnyError>>(app: impl FnOnce(&Path) -> Result<App, E> + 'static) -> Self {
-        Self { app: Some(Box::new(|data| app(data).map_err(Into::into))), job: None }
+        Self { app: Some(Box::new(|data| app(data).map_err(Into::into))), job: None, hooks: Hooks::default() }
     }
 
     /// A program without an app: a client of any data folder.
     pub fn client_only() -> Self {
-        Self { app: None, job: None }
+        Self { app: None, job: None, hooks: Hooks::default() }
+    }
+
+    /// Encodes and decodes payloads: see [`codec`](crate::codec). For the verbs and for the app, in front of the codecs that it
+    /// has itself. An app that is made only when an engine starts has its codecs set here, so that `start`, `result` and `show`
+    /// speak plain values without making it.
+    #[must_use]
+    pub fn codec(mut self, codec: impl Codec + Clone) -> Self {
+        self.hooks.codecs.push(codec.clone());
+        self.app = self.app.take().map(|app| -> MakeApp {
+            Box::new(move |data| {
+                app(data).map(|app| {
+                    let mut hooks = app.hooks().clone();
+                    hooks.codecs.push_front(codec);
+                    app.with_hooks(hooks)
+                })
+            })
+        });
+        self
     }
 
     /// What the program does when no verb is given: the engine runs in this process until the job returns. The options
@@ -106,7 +128,7 @@ impl Main {
     }
 
     async fn run(self, cli: Cli, mut command: clap::Command, matches: &clap::ArgMatches) -> Verdict {
-        let place = &cli.place;
+        let place = &Place { hooks: self.hooks, ..cli.place };
         if let (Some(_), Some(job)) = (&cli.verb, &self.job) {
             job.refuse_options(matches)?;
         }

@@ -1,8 +1,10 @@
 //! The verbs that look: result, show, list.
 
+use std::borrow::Cow;
+
 use millrace_engine::Outcome;
 use millrace_engine::ports::Clock;
-use millrace_format::history::encode_event;
+use millrace_format::history::{decode_event, encode_event};
 use millrace_local::SystemClock;
 
 use super::args::{ListArgs, Place, ResultArgs, TargetArgs};
@@ -12,12 +14,13 @@ use super::progress::watch;
 use super::say;
 use super::timeline::{span, timeline};
 use crate::RunError;
-use crate::client::{Filter, Listed};
+use crate::client::{Event, Filter, Listed};
+use crate::codec::Codecs;
 
 pub(super) async fn result(place: &Place, args: &ResultArgs) -> Verdict {
     let connected = connect(place, Missing::Refuse).await?;
-    let client = connected.client();
-    let (backend, id, run) = (client.backend().as_ref(), &args.target.id, args.target.run_id);
+    let backend = connected.backend();
+    let (backend, id, run) = (backend.as_ref(), &args.target.id, args.target.run_id);
     let outcome = if backend.is_live() {
         watch(backend, (id, run), args.timeout, args.quiet).await?
     } else {
@@ -42,10 +45,12 @@ pub(super) async fn result(place: &Place, args: &ResultArgs) -> Verdict {
 
 pub(super) async fn show(place: &Place, args: &TargetArgs) -> Verdict {
     let connected = connect(place, Missing::Refuse).await?;
-    let client = connected.client();
+    let backend = connected.backend();
     let (id, run) = (&args.target.id, args.target.run_id);
-    let run = client.backend().describe(id, run).await?;
-    let events = client.backend().history(id, Some(run.run_id)).await?;
+    let run = backend.describe(id, run).await?;
+    let events = backend.history(id, Some(run.run_id)).await?;
+    let codecs = &place.hooks.codecs;
+    let events: Vec<Event> = events.into_iter().map(|event| shown(codecs, event)).collect();
     if args.json {
         let mut lines = String::new();
         events.iter().for_each(|event| encode_event(event, &mut lines));
@@ -54,6 +59,16 @@ pub(super) async fn show(place: &Place, args: &TargetArgs) -> Verdict {
         say(timeline(&run, &events).trim_end());
     }
     Ok(())
+}
+
+/// An event with plain payloads, as far as they can be had.
+pub(super) fn shown(codecs: &Codecs, event: Event) -> Event {
+    let mut line = String::new();
+    encode_event(&event, &mut line);
+    match codecs.shown(&line) {
+        Cow::Borrowed(_) => event,
+        Cow::Owned(line) => decode_event(&line).unwrap_or(event),
+    }
 }
 
 pub(super) async fn list(place: &Place, args: &ListArgs) -> Verdict {

@@ -48,6 +48,7 @@ pub(super) async fn start(place: &Place, args: StartArgs) -> Verdict {
         run_timeout_s: args.run_timeout.map(|limit| limit.as_secs_f64()),
         memo,
         attributes,
+        headers: args.headers.into_iter().collect(),
         start_delay_s: args.delay.filter(|delay| !delay.is_zero()).map(|delay| delay.as_secs_f64()),
         signal: None,
         update: None,
@@ -100,13 +101,13 @@ pub(super) async fn send(
     message: InboxMessage,
     (id, done, as_json): (&WorkflowId, &str, bool),
 ) -> Verdict {
-    let client = connected.client();
-    let Sent { request_id, run_id } = client.backend().send(message).await?;
+    let backend = connected.backend();
+    let Sent { request_id, run_id } = backend.send(message).await?;
     if as_json {
         say(&serde_json::json!({ "id": id, "request_id": request_id, "run_id": run_id }).to_string());
     } else if let Some(run_id) = run_id {
         say(&format!("{done} `{id}` (run {run_id})"));
-    } else if client.backend().is_live() {
+    } else if backend.is_live() {
         say(&format!("accepted for `{id}`; its log does not have it yet"));
     } else {
         let data = place.data.display();

@@ -6,6 +6,8 @@ mod approval;
 mod blocked;
 mod cancellation;
 mod children;
+mod codecs;
+mod context;
 mod determinism;
 mod embedded;
 mod entity;

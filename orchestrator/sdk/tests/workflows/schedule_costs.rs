@@ -71,6 +71,7 @@ impl Rig {
             run_timeout_s: None,
             memo: None,
             attributes: None,
+            headers: millrace::Headers::new(),
             start_delay_s: None,
             signal: None,
             update: None,
