@@ -14,7 +14,7 @@ use millrace_core::{
     Parent, Payload, PendingEffect, RequestId, Run, RunId, Stop, Task, Timestamp, WorkflowId,
 };
 use millrace_format::message::{self, EventMessage, Report, StartChild};
-use millrace_format::{IndexEntry, Keys, Lease, TimerEntry};
+use millrace_format::{Attributes, IndexEntry, Keys, Lease, TimerEntry};
 
 use self::refused::IfRefused;
 use crate::ports::{
@@ -368,6 +368,10 @@ fn parent(run: &Run, child_id: ChildId) -> Parent {
     Parent { workflow_id: run.info.workflow_id.clone(), run_id: run.info.run_id, child_id }
 }
 
+fn attributes(run: &Run) -> Attributes {
+    Attributes::of_recorded(run.started.as_ref().and_then(|started| started.attributes.as_ref()))
+}
+
 fn entry(run: &Run) -> IndexEntry {
     IndexEntry {
         workflow_id: run.info.workflow_id.clone(),
@@ -376,5 +380,6 @@ fn entry(run: &Run) -> IndexEntry {
         status: run.status,
         started_at: run.info.started_at,
         closed_at: (!run.status.is_open()).then_some(run.last_time),
+        attributes: attributes(run),
     }
 }

@@ -305,6 +305,7 @@ fn lists_show_the_newest_first_and_tell_the_truth_about_open_runs() {
         status: Status::Running,
         started_at: stage.sim.clock().now(),
         closed_at: None,
+        attributes: millrace_format::Attributes::default(),
     };
     let store = stage.memory.clone();
     stage.block_on(async move {

@@ -230,6 +230,7 @@ fn a_run_that_cannot_be_read_does_not_hold_up_the_others_and_is_looked_at_again(
         status: Status::Running,
         started_at: stage.sim.clock().now(),
         closed_at: None,
+        attributes: millrace_format::Attributes::default(),
     };
     let (store, key) =
         (stage.memory.clone(), keys().index_open(ghost.started_at, &ghost.workflow_id, ghost.run_id));

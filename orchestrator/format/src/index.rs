@@ -3,6 +3,8 @@
 use millrace_core::{RunId, Status, Timestamp, WorkflowId, WorkflowType};
 use serde::{Deserialize, Serialize};
 
+use crate::Attributes;
+
 /// What the index says of a run. The entry of a closed run is final; that of an open run may lag behind its head.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexEntry {
@@ -19,6 +21,9 @@ pub struct IndexEntry {
     /// When it closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<Timestamp>,
+    /// What it can be found by. An entry of before they were indexed has none.
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub attributes: Attributes,
 }
 
 impl IndexEntry {

@@ -126,6 +126,12 @@ impl Keys {
         Some((id.parse().ok()?, run.parse().ok()?))
     }
 
+    /// A place in one shard of an index: runs that began after `time` have their entries before it, those that began at
+    /// `time` or earlier behind it.
+    pub fn index_at(&self, open: bool, shard: u8, time: Timestamp) -> String {
+        format!("{}{}", self.index(open, shard), newest_first(time))
+    }
+
     /// When the daily sweep last came to its end.
     /// Lifetime: for ever. Writer: the sweep. Condition: none.
     pub fn swept(&self) -> String {
@@ -159,8 +165,11 @@ fn shard(id: &WorkflowId) -> u8 {
 
 /// Later starts sort first.
 fn index_name(started: Timestamp, id: &WorkflowId, run: RunId) -> String {
-    let newest_first = i64::MAX - started.as_millis();
-    format!("{newest_first:0NEWEST_FIRST_DIGITS$}-{}-{run}", encode(id))
+    format!("{}-{}-{run}", newest_first(started), encode(id))
+}
+
+fn newest_first(time: Timestamp) -> String {
+    format!("{:0NEWEST_FIRST_DIGITS$}", i64::MAX - time.as_millis().max(0))
 }
 
 #[cfg(test)]
@@ -221,6 +230,18 @@ mod tests {
             ["default/index/open/0/", "default/index/open/0/x", "default/swept", "other/index/open/0/1-a-b"]
         {
             assert_eq!(keys.index_run(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_place_in_an_index_divides_the_earlier_from_the_later() {
+        let (keys, id, run) = keys();
+        for ms in [0, 999, 1_795_399_200_000] {
+            let [before, at, after] = [ms - 1, ms, ms + 1].map(Timestamp::from_millis);
+            let place = keys.index_at(true, shard(&id), at);
+            assert!(keys.index_open(after, &id, run) < place, "{ms}");
+            assert!(keys.index_open(at, &id, run) > place, "{ms}");
+            assert!(keys.index_open(before, &id, run) > place, "{ms}");
         }
     }
 

@@ -4,8 +4,10 @@
 //! - [`Keys`]: every key in the bucket, with lifetime, writer and write condition.
 //! - [`history`]: the history object: one header line, then one line an event.
 //! - [`message`]: the public and internal messages, and the checks at the door.
+//! - [`Attributes`]: what runs are found by.
 //! - [`Lease`], [`TimerEntry`], [`IndexEntry`], [`Swept`]: the small objects beside the history.
 
+mod attributes;
 pub mod history;
 mod index;
 mod keys;
@@ -14,6 +16,7 @@ pub mod message;
 mod sweep;
 mod timer;
 
+pub use attributes::{AttributeCondition, AttributeValue, Attributes};
 pub use history::{Corrupt, Head, Header, PendingActivity, PendingChild, SealedPart};
 pub use index::IndexEntry;
 pub use keys::Keys;

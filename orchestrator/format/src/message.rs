@@ -13,6 +13,7 @@ use millrace_core::{
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
+use crate::Attributes;
 pub use address::read_request;
 
 /// The version of the message contract.
@@ -519,6 +520,9 @@ fn start(m: StartMessage, message_id: &str) -> Result<Addressed, BadMessage> {
     let delay = time("start_delay_s", m.start_delay_s)?;
     if m.signal.is_some() && m.update.is_some() {
         return Err(BadMessage("update: a start carries a signal or an update, not both".into()));
+    }
+    if let Some(given) = &m.attributes {
+        Attributes::check(given).map_err(|bad| BadMessage(format!("attributes: {bad}")))?;
     }
     let workflow = m.workflow.as_str();
     if workflow.starts_with("millrace.") && workflow != "millrace.schedule" {

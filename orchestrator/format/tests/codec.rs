@@ -10,7 +10,7 @@ use millrace_format::message::{
     self, CompleteMessage, EventMessage, FailMessage, InboxMessage, Report, ResumeMessage, SignalMessage,
     StartChild, StartMessage, StopMessage,
 };
-use millrace_format::{Head, Header, IndexEntry, Lease, TimerEntry};
+use millrace_format::{Attributes, Head, Header, IndexEntry, Lease, TimerEntry};
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
@@ -485,7 +485,7 @@ proptest! {
     #[test]
     fn index_entries(run in run(), closed_at in of(time())) {
         let RunInfo { workflow_id, run_id, workflow, started_at } = run.info;
-        let entry = IndexEntry { workflow_id, run_id, workflow, status: Status::TimedOut, started_at, closed_at };
+        let entry = IndexEntry { workflow_id, run_id, workflow, status: Status::TimedOut, started_at, closed_at, attributes: Attributes::of_recorded(Payload::parse(r#"{"a":1.5,"b":true,"c":"x"}"#).ok().as_ref()) };
         prop_assert_eq!(IndexEntry::decode(&entry.encode()).unwrap(), entry);
     }
 

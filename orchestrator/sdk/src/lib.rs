@@ -96,6 +96,7 @@ pub use millrace_core::{
     ActivityFailure, ActivityOptions, ApplicationFailure, Blocked, Fault, Headers, ParentClose, RetryPolicy,
     RunId, TaskQueue, TimeoutKind, Timestamp, WorkflowFailure, WorkflowId,
 };
+pub use millrace_format::{AttributeCondition, AttributeValue, Attributes};
 pub use millrace_macros::{Query, Signal, Update, activity, workflow};
 pub use retry::Retry;
 pub use schedule::{

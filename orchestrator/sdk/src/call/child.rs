@@ -10,6 +10,7 @@ use millrace_core::{
     ApplicationFailure, Blocked, ChildOptions, Command, Fault, IdReuse, ParentClose, Payload,
     WorkflowFailure, WorkflowId, WorkflowType,
 };
+use millrace_format::Attributes;
 use serde::Serialize;
 
 use super::numbered::Numbered;
@@ -101,10 +102,15 @@ impl<W: Workflow> ChildCall<W> {
         })
     }
 
-    /// Values to filter lists by.
+    /// Values to find the child's runs by: an object of texts, numbers and booleans, at most 32 and 4,096 bytes in all.
+    /// Anything else fails the call.
     pub fn attributes<T: Serialize>(self, attributes: T) -> Self {
         self.with(|asked| {
-            asked.options.attributes = Some(super::plain(&attributes, "attributes")?);
+            let attributes = super::plain(&attributes, "attributes")?;
+            Attributes::check(&attributes).map_err(|bad| {
+                ApplicationFailure::new("BadAttributes", format!("attributes: {bad}")).non_retryable()
+            })?;
+            asked.options.attributes = Some(attributes);
             Ok(())
         })
     }

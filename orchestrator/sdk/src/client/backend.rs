@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use millrace_core::{
     BlockedMark, Event, PausedMark, Payload, RequestId, RunId, Status, Timestamp, WorkflowId, WorkflowType,
 };
-use millrace_engine::{Listed, Outcome, follower_of};
+use millrace_engine::{ListFilter, Listed, Outcome, follower_of};
 use millrace_format::message::InboxMessage;
-use millrace_format::{Head, PendingActivity, PendingChild};
+use millrace_format::{AttributeCondition, Head, PendingActivity, PendingChild};
 use serde::{Deserialize, Serialize};
 
 use super::RunError;
@@ -146,6 +146,18 @@ impl From<Head> for Description {
 }
 
 /// Which runs to list. The same names serve as the query of `GET /v1/workflows`.
+///
+/// ```
+/// # use millrace::client::{Filter, Status};
+/// # fn example() -> Result<Filter, String> {
+/// let urgent = Filter {
+///     status: Some(Status::Running),
+///     attributes: vec!["customer=ann".parse()?, "priority>=3".parse()?],
+///     ..Filter::default()
+/// };
+/// # Ok(urgent) }
+/// # assert!(example().is_ok());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Filter {
@@ -157,12 +169,33 @@ pub struct Filter {
     /// Only runs of this type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow: Option<WorkflowType>,
+    /// Only runs whose workflow id begins so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_prefix: Option<String>,
+    /// Only runs that began then or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Only runs that began earlier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Only runs whose attributes are all so: `customer=ann`, `priority>=3`. In a query `attribute`, once for each.
+    #[serde(rename = "attribute")]
+    pub attributes: Vec<AttributeCondition>,
     /// At most this many.
     pub limit: usize,
 }
 
 impl Default for Filter {
     fn default() -> Self {
-        Self { status: None, blocked: false, workflow: None, limit: 100 }
+        let (status, workflow, id_prefix, since, until) = Default::default();
+        let attributes = Vec::new();
+        Self { status, blocked: false, workflow, id_prefix, since, until, attributes, limit: 100 }
+    }
+}
+
+impl From<Filter> for ListFilter {
+    fn from(filter: Filter) -> Self {
+        let Filter { status, blocked, workflow, id_prefix, since, until, attributes, limit } = filter;
+        Self { status, blocked, workflow, id_prefix, since, until, attributes, limit }
     }
 }

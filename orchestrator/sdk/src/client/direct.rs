@@ -399,13 +399,7 @@ impl Backend for Direct {
     }
 
     async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, RunError> {
-        let (engine, filter) = (self.engine.clone(), filter.clone());
-        let filter = ListFilter {
-            status: filter.status,
-            blocked: filter.blocked,
-            workflow: filter.workflow,
-            limit: filter.limit,
-        };
+        let (engine, filter) = (self.engine.clone(), ListFilter::from(filter.clone()));
         self.on_runtime(async move { Ok(engine.list(&filter).await?) }).await
     }
 }

@@ -169,13 +169,8 @@ impl Backend for Remote {
     }
 
     async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, RunError> {
-        let mut query = format!("/v1/workflows?limit={}&blocked={}", filter.limit, filter.blocked);
-        if let Some(status) = filter.status {
-            query.push_str(&format!("&status={status}"));
-        }
-        if let Some(workflow) = &filter.workflow {
-            query.push_str(&format!("&workflow={}", workflow.as_str().replace('+', "%2B")));
-        }
-        self.get(&query).await
+        let query =
+            serde_html_form::to_string(filter).map_err(|error| RunError::Rejected(error.to_string()))?;
+        self.get(&format!("/v1/workflows?{query}")).await
     }
 }

@@ -99,7 +99,7 @@ impl<W: Workflow> Start<W> {
         })
     }
 
-    /// Values to find the run by.
+    /// Values to find the run by, see [`Filter`](super::Filter): texts, numbers and booleans, at most 32 and 4,096 bytes in all.
     pub fn attributes<K: Into<String>, V: Into<serde_json::Value>>(
         self,
         attributes: impl IntoIterator<Item = (K, V)>,

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::answer::{Answer, ApiError};
-use crate::client::ErrorKind;
+use crate::client::{ErrorKind, Filter};
 
 /// The longest body that is taken.
 const MOST_BODY_BYTES: usize = 1 << 20;
@@ -75,6 +75,19 @@ impl<S: std::marker::Send + Sync, T: DeserializeOwned> FromRequestParts<S> for A
             Ok(Query(asked)) => Ok(Self(asked)),
             Err(bad) => Err(ApiError::invalid(bad.body_text())),
         }
+    }
+}
+
+/// Which runs to list. `attribute` may come more than once, which axum's own form does not read.
+pub(super) struct Listing(pub(super) Filter);
+
+impl<S: std::marker::Send + Sync> FromRequestParts<S> for Listing {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Answer<Self> {
+        let form =
+            serde_html_form::Deserializer::from_bytes(parts.uri.query().unwrap_or_default().as_bytes());
+        serde_path_to_error::deserialize(form).map(Self).map_err(|bad| ApiError::invalid(bad.to_string()))
     }
 }
 

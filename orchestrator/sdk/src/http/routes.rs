@@ -17,11 +17,11 @@ use millrace_format::message::{InboxMessage, SignalMessage};
 
 use super::answer::{Answer, ApiError};
 use super::guard::{Guard, guard};
-use super::query::{Asked, Send, Until, Wait, Which, inbox_message, json, request_id, workflow_id};
+use super::query::{Asked, Listing, Send, Until, Wait, Which, inbox_message, json, request_id, workflow_id};
 use crate::Client;
 use crate::client::{
-    AnswerBody, Backend, Description, EngineInfo, ErrorKind, Filter, OutcomeBody, QueryBody, ResultBody,
-    Sent, UpdateBody,
+    AnswerBody, Backend, Description, EngineInfo, ErrorKind, OutcomeBody, QueryBody, ResultBody, Sent,
+    UpdateBody,
 };
 use crate::codec::Codecs;
 
@@ -93,7 +93,7 @@ async fn send(asks: Asks, Asked(asked): Asked<Send>, body: Body) -> Answer<(Stat
     Ok((status, Json(sent)))
 }
 
-async fn list(asks: Asks, Asked(filter): Asked<Filter>) -> Answer<Json<Vec<Listed>>> {
+async fn list(asks: Asks, Listing(filter): Listing) -> Answer<Json<Vec<Listed>>> {
     Ok(Json(asks.backend.list(&filter).await?))
 }
 

@@ -7,10 +7,10 @@ use millrace_core::{
     Event, EventKind, Incoming, Message, Payload, Replay, RequestId, RunId, Verdict, WorkflowFailure,
     WorkflowId,
 };
-use millrace_engine::{Listed, Outcome};
+use millrace_engine::{ListFilter, Listed, Outcome};
 use millrace_format::history::{Commit, Header, Tail};
 use millrace_format::message::{self, InboxMessage};
-use millrace_format::{Head, IndexEntry};
+use millrace_format::{Attributes, Head, IndexEntry};
 
 use super::entry::Record;
 use super::stage::Stage;
@@ -145,6 +145,7 @@ fn listed(record: Record<'_>) -> Listed {
         status: run.status,
         started_at: run.info.started_at,
         closed_at: closed.map(|event| event.t),
+        attributes: Attributes::of_recorded(run.started.as_ref().and_then(|e| e.attributes.as_ref())),
     };
     Listed { entry, blocked: blocked.cloned() }
 }
@@ -266,11 +267,8 @@ impl Backend for Stage {
         let world = self.open();
         let mut all: Vec<Listed> =
             world.workflows.values().flat_map(|entry| entry.runs()).map(listed).collect();
-        all.retain(|run| {
-            filter.status.is_none_or(|status| run.entry.status == status)
-                && filter.workflow.as_ref().is_none_or(|workflow| run.entry.workflow == *workflow)
-                && (!filter.blocked || run.blocked.is_some())
-        });
+        let passing = ListFilter::from(filter.clone());
+        all.retain(|run| passing.passes(run));
         all.sort_by_key(|run| std::cmp::Reverse(run.entry.started_at));
         all.truncate(filter.limit);
         Ok(all)

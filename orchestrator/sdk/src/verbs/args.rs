@@ -1,5 +1,6 @@
 //! What is typed after the program's name.
 
+mod filters;
 mod operate;
 mod schedules;
 
@@ -7,10 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use millrace_core::{IdConflict, IdReuse, Namespace, RequestId, RunId, Status, WorkflowId, WorkflowType};
+use millrace_core::{IdConflict, IdReuse, Namespace, RequestId, RunId, WorkflowId, WorkflowType};
 
 use crate::dev::Options;
 use crate::hooks::Hooks;
+pub(super) use filters::FilterArgs;
 pub(super) use operate::{ForkArgs, PauseArgs, ResetArgs, RetryArgs, UnpauseArgs};
 pub(super) use schedules::{ScheduleCreateArgs, ScheduleListArgs, ScheduleVerb};
 
@@ -245,16 +247,8 @@ pub(super) struct ResultArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
-    /// Only runs that stand there: running, completed, failed, canceled, terminated, timed_out or
-    /// continued_as_new
-    #[arg(long, value_parser = word::<Status>)]
-    pub(super) status: Option<Status>,
-    /// Only runs of this workflow type
-    #[arg(long = "type", value_name = "TYPE")]
-    pub(super) workflow: Option<WorkflowType>,
-    /// Only runs whose code cannot go on
-    #[arg(long)]
-    pub(super) blocked: bool,
+    #[command(flatten)]
+    pub(super) filter: FilterArgs,
     /// At most this many
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub(super) limit: usize,

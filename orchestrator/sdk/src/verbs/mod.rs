@@ -155,7 +155,7 @@ impl Main {
             Some(Verb::Fork(args)) => operate::fork(place, args).await,
             Some(Verb::Result(args)) => reads::result(place, &args).await,
             Some(Verb::Show(args)) => reads::show(place, &args).await,
-            Some(Verb::List(args)) => reads::list(place, &args).await,
+            Some(Verb::List(args)) => reads::list(place, args).await,
             Some(Verb::Schedule(verb)) => schedules::schedule(place, verb).await,
         }
     }

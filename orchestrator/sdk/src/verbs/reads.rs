@@ -14,7 +14,7 @@ use super::progress::watch;
 use super::say;
 use super::timeline::{span, timeline};
 use crate::RunError;
-use crate::client::{Event, Filter, Listed};
+use crate::client::{Event, Listed};
 use crate::codec::Codecs;
 
 pub(super) async fn result(place: &Place, args: &ResultArgs) -> Verdict {
@@ -71,31 +71,29 @@ pub(super) fn shown(codecs: &Codecs, event: Event) -> Event {
     }
 }
 
-pub(super) async fn list(place: &Place, args: &ListArgs) -> Verdict {
+pub(super) async fn list(place: &Place, args: ListArgs) -> Verdict {
+    let ListArgs { filter, limit, json } = args;
     let connected = connect(place, Missing::Refuse).await?;
-    let filter = Filter {
-        status: args.status,
-        blocked: args.blocked,
-        workflow: args.workflow.clone(),
-        limit: args.limit,
-    };
-    let runs = connected.client().list(&filter).await?;
-    if args.json {
+    let runs = connected.client().list(&filter.filter(limit)).await?;
+    if json {
         for run in &runs {
             say(&serde_json::to_string(run).unwrap_or_default());
         }
         return Ok(());
     }
     say(&table(&runs));
-    if runs.len() == args.limit {
+    if runs.len() == limit {
         eprintln!("there may be more: see --limit");
     }
     Ok(())
 }
 
-fn table(runs: &[Listed]) -> String {
+/// Runs as people read them; a column of attributes only where there are some.
+pub(super) fn table(runs: &[Listed]) -> String {
     let now = SystemClock::default().now();
-    let mut rows = vec![["ID", "TYPE", "STATUS", "STARTED", "TOOK", "RUN"].map(str::to_owned)];
+    let with_attributes = runs.iter().any(|run| !run.entry.attributes.is_empty());
+    let attributes = if with_attributes { "ATTRIBUTES" } else { "" };
+    let mut rows = vec![["ID", "TYPE", "STATUS", "STARTED", "TOOK", "RUN", attributes].map(str::to_owned)];
     for Listed { entry, blocked } in runs {
         rows.push([
             entry.workflow_id.to_string(),
@@ -104,6 +102,12 @@ fn table(runs: &[Listed]) -> String {
             format!("{} ago", span(now - entry.started_at)),
             entry.closed_at.map(|closed| span(closed - entry.started_at)).unwrap_or_default(),
             entry.run_id.to_string(),
+            entry
+                .attributes
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect::<Vec<_>>()
+                .join(" "),
         ]);
     }
     super::table::table(&rows)
