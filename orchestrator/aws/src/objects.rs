@@ -11,7 +11,7 @@ use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use bytes::Bytes;
-use millrace_engine::ports::{Condition, ETag, ObjectStore, PutError, StoreError, Stored};
+use millrace_engine::ports::{Condition, DeleteError, ETag, ObjectStore, PutError, StoreError, Stored};
 
 use crate::fault::{Fault, Kind};
 use crate::tuning;
@@ -131,6 +131,8 @@ impl Objects {
 
 type Response = aws_sdk_s3::config::http::HttpResponse;
 
+const CONDITIONAL_DELETE: &str = "s3:DeleteObject with If-Match";
+
 /// What the role is to be allowed. Without `s3:ListBucket`, S3 answers 403 for a key that has no object.
 fn allow(action: &str, bucket: &str) -> String {
     match action {
@@ -139,6 +141,9 @@ fn allow(action: &str, bucket: &str) -> String {
         ),
         "s3:PutObject" => {
             format!("allow s3:PutObject and, which If-Match needs, s3:GetObject on `{bucket}/*`")
+        }
+        CONDITIONAL_DELETE => {
+            format!("allow s3:DeleteObject and, which If-Match needs, s3:GetObject on `{bucket}/*`")
         }
         "s3:ListBucket" => format!("allow s3:ListBucket on `{bucket}`"),
         _ => format!("allow {action} on `{bucket}/*`"),
@@ -194,6 +199,29 @@ impl ObjectStore for Objects {
                     Err(self.refused("s3:DeleteObject", key, &fault))
                 }
             }
+        }
+    }
+
+    async fn delete_if(&self, key: &str, version: &ETag) -> Result<(), DeleteError> {
+        let delete = self.client.delete_object().bucket(&self.bucket).key(key).if_match(&version.0);
+        let Err(error) = delete.send().await else { return Ok(()) };
+        let fault = Fault::of(&error);
+        match fault.status {
+            404 if fault.code != "NoSuchBucket" => Ok(()),
+            // Also if an earlier attempt, whose answer was lost, has deleted it: then there is nothing to read.
+            412 => match self.read(key, 0).await? {
+                Read::Absent => Ok(()),
+                Read::TooLarge | Read::Object(_) => Err(DeleteError::Conflict),
+            },
+            501 => {
+                let reason = format!(
+                    "{CONDITIONAL_DELETE} on bucket `{}`: {}; this store has no conditional deletes, so nothing \
+                     that may be written meanwhile can be removed from it",
+                    self.bucket, fault.text
+                );
+                Err(StoreError::Invalid { key: key.to_owned(), reason }.into())
+            }
+            _ => Err(self.refused(CONDITIONAL_DELETE, key, &fault).into()),
         }
     }
 

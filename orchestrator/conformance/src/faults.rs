@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use millrace_engine::ports::{
-    Condition, Delivery, ETag, ObjectStore, OutMessage, Ports, PutError, QueueError, QueueName, Queues,
-    Receipt, SendError, StoreError, Stored,
+    Condition, DeleteError, Delivery, ETag, ObjectStore, OutMessage, Ports, PutError, QueueError, QueueName,
+    Queues, Receipt, SendError, StoreError, Stored,
 };
 
 use crate::injector::{Fault, Injector};
@@ -90,6 +90,17 @@ impl Faulty {
         let result = self.store.put(key, body, condition).await;
         if self.happens(Fault::PutReplyLost) {
             return Err(PutError::Unknown("injected: the reply was lost".into()));
+        }
+        result
+    }
+
+    async fn delete_if_with_faults(&self, key: &str, version: &ETag) -> Result<(), DeleteError> {
+        if self.happens(Fault::PutConflict) {
+            return Err(DeleteError::Conflict);
+        }
+        let result = self.store.delete_if(key, version).await;
+        if self.happens(Fault::PutReplyLost) {
+            return Err(store_unavailable().into());
         }
         result
     }
@@ -180,6 +191,10 @@ impl ObjectStore for Faulty {
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.call(store_unavailable(), self.store.delete(key)).await
+    }
+
+    async fn delete_if(&self, key: &str, version: &ETag) -> Result<(), DeleteError> {
+        self.call(store_unavailable().into(), self.delete_if_with_faults(key, version)).await
     }
 
     async fn list(

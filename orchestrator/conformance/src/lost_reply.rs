@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use millrace_engine::ports::{Condition, ETag, ObjectStore, PutError, StoreError, Stored};
+use millrace_engine::ports::{Condition, DeleteError, ETag, ObjectStore, PutError, StoreError, Stored};
 
 /// Loses the reply of the next put after [`LostReply::lose_next`].
 pub struct LostReply {
@@ -41,6 +41,10 @@ impl ObjectStore for LostReply {
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.store.delete(key).await
+    }
+
+    async fn delete_if(&self, key: &str, version: &ETag) -> Result<(), DeleteError> {
+        self.store.delete_if(key, version).await
     }
 
     async fn list(

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use millrace_engine::ports::{Condition, ETag, ObjectStore, Ports, PutError};
+use millrace_engine::ports::{Condition, DeleteError, ETag, ObjectStore, Ports, PutError};
 
 use crate::lost_reply::LostReply;
 use crate::suite::{SECOND, Suite};
@@ -152,6 +152,64 @@ impl Suite {
         store.delete(&key).await.expect("a second delete works");
         assert!(store.get(&key).await.expect("get works").is_none(), "a deleted object is gone");
         store.put(&key, Bytes::from_static(b"y"), Condition::Absent).await.expect("the key is absent again");
+    }
+
+    /// A conditional delete removes the version that was read and no other; a key without object is none to mind, so it may
+    /// be asked for twice.
+    pub async fn deletes_only_the_version_that_was_read(&self) {
+        let (store, key) = (&self.ports.store, self.key("deleted-if"));
+        let first = store.put(&key, Bytes::from_static(b"one"), Condition::Absent).await.expect("put works");
+        let second = store.put(&key, Bytes::from_static(b"two"), Condition::Matches(first.clone())).await;
+        let second = second.expect("a matching put works");
+        assert_eq!(
+            store.delete_if(&key, &first).await,
+            Err(DeleteError::Conflict),
+            "somebody has written since"
+        );
+        let read = store.get(&key).await.expect("get works").expect("the object is there");
+        assert_eq!((&read.body[..], &read.etag), (&b"two"[..], &second), "and what was written stays");
+        assert_eq!(store.delete_if(&key, &second).await, Ok(()));
+        assert!(store.get(&key).await.expect("get works").is_none(), "the version that was read is gone");
+        assert_eq!(store.delete_if(&key, &second).await, Ok(()), "a second delete works");
+        let again = store.put(&key, Bytes::from_static(b"three"), Condition::Absent).await;
+        again.expect("the key is absent again");
+        assert_eq!(
+            store.delete_if(&key, &second).await,
+            Err(DeleteError::Conflict),
+            "another object of that key"
+        );
+        assert!(store.get(&key).await.expect("get works").is_some());
+    }
+
+    /// Of a conditional write and a conditional delete of one version exactly one wins, and the loser is told.
+    pub async fn a_write_and_a_delete_of_one_version_have_one_winner(&self) {
+        for round in 0..16 {
+            let key = self.key(&format!("write-or-delete/{round}"));
+            let first = put_retrying_busy(&self.ports, &key, "one", Condition::Absent).await;
+            let first = first.expect("the object is created");
+            let won = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+            let (by_write, by_delete) = (won.clone(), won.clone());
+            let (written, deleted, version) = (key.clone(), key.clone(), first.clone());
+            let write = self.task(|ports| async move {
+                match put_retrying_busy(&ports, &written, "two", Condition::Matches(first)).await {
+                    Ok(_) => by_write[0].store(1, Ordering::SeqCst),
+                    Err(PutError::Gone | PutError::Conflict) => {}
+                    Err(error) => panic!("the write failed otherwise: {error}"),
+                }
+            });
+            let delete = self.task(|ports| async move {
+                match ports.store.delete_if(&deleted, &version).await {
+                    Ok(()) => by_delete[1].store(1, Ordering::SeqCst),
+                    Err(DeleteError::Conflict) => {}
+                    Err(error) => panic!("the delete failed otherwise: {error}"),
+                }
+            });
+            self.together(if round % 2 == 0 { [write, delete] } else { [delete, write] }).await;
+            let [write, delete] = [&won[0], &won[1]].map(|won| won.load(Ordering::SeqCst));
+            assert_eq!(write + delete, 1, "one of the two wins");
+            let read = self.ports.store.get(&key).await.expect("get works");
+            assert_eq!(read.is_some(), write == 1, "and it is as the winner left it");
+        }
     }
 
     /// Bodies of no bytes and of a mebibyte of every byte value read back as they were.

@@ -46,6 +46,8 @@ impl Suite {
         self.lost_reply_then_conflict_with_the_own_nonce().await;
         self.lists_by_prefix_in_pages().await;
         self.deletes_twice().await;
+        self.deletes_only_the_version_that_was_read().await;
+        self.a_write_and_a_delete_of_one_version_have_one_winner().await;
         self.keeps_large_and_empty_bodies().await;
     }
 

@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use millrace_core::Fault;
-use millrace_engine::ports::{Condition, ETag, ObjectStore, Ports, PutError, QueueName, StoreError, Stored};
+use millrace_engine::ports::{
+    Condition, DeleteError, ETag, ObjectStore, Ports, PutError, QueueName, StoreError, Stored,
+};
 use millrace_local::QueueConfig;
 use serde_json::json;
 use stage::{HOUR, MINUTE, SECOND, Stage, Working, boom, cpu, pause, payload};
@@ -50,6 +52,11 @@ impl ObjectStore for Away {
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.check()?;
         self.store.delete(key).await
+    }
+
+    async fn delete_if(&self, key: &str, version: &ETag) -> Result<(), DeleteError> {
+        self.check()?;
+        self.store.delete_if(key, version).await
     }
 
     async fn list(

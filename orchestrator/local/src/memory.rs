@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use millrace_core::Timestamp;
 use millrace_engine::ports::{
-    Clock, Condition, Delivery, ETag, ObjectStore, OutMessage, PutError, QueueError, QueueName, Queues,
-    Receipt, SendError, StoreError, Stored,
+    Clock, Condition, DeleteError, Delivery, ETag, ObjectStore, OutMessage, PutError, QueueError, QueueName,
+    Queues, Receipt, SendError, StoreError, Stored,
 };
 
 use crate::arrivals::{Arrivals, Attempt};
@@ -121,6 +121,14 @@ impl ObjectStore for Memory {
         Ok(())
     }
 
+    async fn delete_if(&self, key: &str, version: &ETag) -> Result<(), DeleteError> {
+        let mut inner = self.lock();
+        if is_version(version, inner.objects.get(key).map(|object| object.version))? {
+            inner.objects.remove(key);
+        }
+        Ok(())
+    }
+
     async fn list(
         &self,
         prefix: &str,
@@ -147,6 +155,15 @@ pub(crate) fn condition_holds(condition: &Condition, current: Option<u64>) -> Re
         (Condition::Matches(_), None) => Err(PutError::Gone),
         (Condition::Matches(etag), Some(version)) if etag.0 == version.to_string() => Ok(()),
         (Condition::Absent | Condition::Matches(_), Some(_)) => Err(PutError::Conflict),
+    }
+}
+
+/// Whether there is something to delete, given the version that the key has now.
+pub(crate) fn is_version(wanted: &ETag, current: Option<u64>) -> Result<bool, DeleteError> {
+    match current {
+        None => Ok(false),
+        Some(version) if wanted.0 == version.to_string() => Ok(true),
+        Some(_) => Err(DeleteError::Conflict),
     }
 }
 

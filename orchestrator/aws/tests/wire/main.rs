@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod checks;
+mod conditional_deletes;
 mod deletes;
 mod reads;
 mod sends;

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{
-    Condition, Delivery, ETag, ObjectStore, OutMessage, Ports, PutError, QueueError, QueueName, Queues,
-    Receipt, SendError, StoreError, Stored,
+    Condition, DeleteError, Delivery, ETag, ObjectStore, OutMessage, Ports, PutError, QueueError, QueueName,
+    Queues, Receipt, SendError, StoreError, Stored,
 };
 
 /// Calls made so far. Sends, receives and deletes are counted by message and by call (one call carries a batch).
@@ -112,6 +112,11 @@ impl ObjectStore for Counting {
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         add(&self.counters.deletes, 1);
         self.store.delete(key).await
+    }
+
+    async fn delete_if(&self, key: &str, version: &ETag) -> Result<(), DeleteError> {
+        add(&self.counters.deletes, 1);
+        self.store.delete_if(key, version).await
     }
 
     async fn list(

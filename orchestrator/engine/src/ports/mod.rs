@@ -10,7 +10,7 @@ mod store;
 pub use counting::{CallCounts, Counting};
 pub use queue::{Delivery, OutMessage, QueueError, QueueName, Queues, Receipt, SendError};
 pub use runtime::{Clock, Entropy, Spawn, SpawnHandle};
-pub use store::{Condition, ETag, ObjectStore, PutError, StoreError, Stored};
+pub use store::{Condition, DeleteError, ETag, ObjectStore, PutError, StoreError, Stored};
 
 use std::sync::Arc;
 

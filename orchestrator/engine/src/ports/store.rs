@@ -76,6 +76,17 @@ pub enum PutError {
     Store(#[from] StoreError),
 }
 
+/// A conditional delete that did not work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeleteError {
+    /// The key holds another version (412): somebody has written since, and nothing was deleted.
+    #[error("the object has changed since it was read")]
+    Conflict,
+    /// The store did not answer, or not so that it is clear what happened: asking again is safe.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Whole objects under keys.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
@@ -87,6 +98,10 @@ pub trait ObjectStore: Send + Sync {
 
     /// Deletes an object; a key without one is no error.
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
+
+    /// Deletes an object if it is still this version (`If-Match`); a key without object is no error, so it may be asked for
+    /// twice. Whoever writes at the same moment either finds the object gone or is told of here.
+    async fn delete_if(&self, key: &str, version: &ETag) -> Result<(), DeleteError>;
 
     /// The first `limit` keys that begin with `prefix` and lie between `after` and `before`, themselves not included;
     /// in no particular order within the page. Fewer mean that there are no more. What lies from `before` on costs

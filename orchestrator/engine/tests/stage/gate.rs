@@ -10,8 +10,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use millrace_core::Timestamp;
 use millrace_engine::ports::{
-    Clock, Condition, Delivery, ETag, ObjectStore, OutMessage, Ports, PutError, QueueError, QueueName,
-    Queues, Receipt, SendError, StoreError, Stored,
+    Clock, Condition, DeleteError, Delivery, ETag, ObjectStore, OutMessage, Ports, PutError, QueueError,
+    QueueName, Queues, Receipt, SendError, StoreError, Stored,
 };
 
 /// Holds back what one process does.
@@ -111,6 +111,10 @@ impl ObjectStore for Gate {
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.slowly("delete", self.inner.store.delete(key)).await
+    }
+
+    async fn delete_if(&self, key: &str, version: &ETag) -> Result<(), DeleteError> {
+        self.slowly("delete_if", self.inner.store.delete_if(key, version)).await
     }
 
     async fn list(

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use millrace_engine::ports::{
-    Condition, Delivery, ETag, ObjectStore, OutMessage, Ports, PutError, QueueError, QueueName, Queues,
-    Receipt, SendError, StoreError, Stored,
+    Condition, DeleteError, Delivery, ETag, ObjectStore, OutMessage, Ports, PutError, QueueError, QueueName,
+    Queues, Receipt, SendError, StoreError, Stored,
 };
 
 /// What the next write of a history does.
@@ -83,6 +83,10 @@ impl ObjectStore for Faulty {
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.inner.store.delete(key).await
+    }
+
+    async fn delete_if(&self, key: &str, version: &ETag) -> Result<(), DeleteError> {
+        self.inner.store.delete_if(key, version).await
     }
 
     async fn list(

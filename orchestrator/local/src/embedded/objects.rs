@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use millrace_engine::ports::{Condition, ETag, ObjectStore, PutError, StoreError, Stored};
+use millrace_engine::ports::{Condition, DeleteError, ETag, ObjectStore, PutError, StoreError, Stored};
 
 use super::batch::Object;
 use super::journal::JournalError;
 use super::{Embedded, Inner, Shared};
-use crate::memory::condition_holds;
+use crate::memory::{condition_holds, is_version};
 
 #[async_trait]
 impl ObjectStore for Embedded {
@@ -45,6 +45,18 @@ impl ObjectStore for Embedded {
             inner.set_object(key, None);
         });
         Ok(())
+    }
+
+    async fn delete_if(&self, key: &str, version: &ETag) -> Result<(), DeleteError> {
+        self.shared.room().await.map_err(StoreError::Unavailable)?;
+        self.shared.change(|inner| {
+            let current = self.shared.version(inner, key).map_err(unavailable)?;
+            if is_version(version, current)? {
+                inner.queues.next_seq();
+                inner.set_object(key, None);
+            }
+            Ok(())
+        })
     }
 
     async fn list(
