@@ -91,7 +91,7 @@ GRANTS: dict[str, dict[str, set[Grant]]] = {
             (URL, [ANY_QUEUE]),
             (["s3:GetObject"], keys("timer/*", "index/*", "workflow/*", "message/*", "swept", "check")),
             (["s3:PutObject"], keys("index/*", "message/*", "swept", "workflow/??/*/*/activity/*")),
-            (["s3:DeleteObject"], keys("timer/*", "index/*")),
+            (["s3:DeleteObject"], keys("timer/*", "index/*", "workflow/*")),
             LIST, EXPRESS,
         ),
         "WorkerBucketPolicy": WORKER_BUCKET,
@@ -165,6 +165,7 @@ def check(templates: dict[str, Template]) -> list[str]:
     check_queues(problems, main)
     check_queue_policies(problems, templates)
     check_bucket(problems, main)
+    check_retention(problems, main)
     check_mappings(problems, main)
     check_alarms(problems, main)
     check_imports(problems, templates)
@@ -375,6 +376,17 @@ def check_bucket(problems: Problems, main: Template) -> None:
     problems.unless(fine, "BucketPolicy: histories can be overwritten without a condition")
 
 
+def check_retention(problems: Problems, main: Template) -> None:
+    """Histories can be deleted only where a retention is set."""
+    for name, role in of_type(main, "AWS::IAM::Role").items():
+        kept = json.loads(json.dumps(role), object_hook=lambda o: {"Ref": "AWS::NoValue"} if o.get("Fn::If", [""])[0] == "Purges" else o)
+        for policy in branches(kept.get("Policies", [])):
+            for each in statements(policy["PolicyDocument"]):
+                deletes = "s3:DeleteObject" in branches(each["Action"])
+                histories = any("/workflow/" in text(resource) for resource in branches(each["Resource"]))
+                problems.unless(not (deletes and histories), f"{name}: may delete histories where they are kept for ever")
+
+
 def check_mappings(problems: Problems, main: Template) -> None:
     mappings = of_type(main, "AWS::Lambda::EventSourceMapping")
     found = {(text(m["EventSourceArn"]).removesuffix(".Arn"), text(m["FunctionName"])) for m in mappings.values()}
@@ -451,6 +463,9 @@ MUTATIONS: list[tuple[str, Callable[[dict[str, Template]], Any]]] = [
      lambda t: statement(t, "OrchestratorRole", "queues", 0)["Action"].append("sqs:PurgeQueue")),
     ("s3:DeleteObject on ${Bucket.Arn}/${Namespace}/* is not needed",
      lambda t: statement(t, "OrchestratorRole", "bucket", 0)["Action"].append("s3:DeleteObject")),
+    ("TimerTickRole: may delete histories where they are kept for ever",
+     lambda t: statement(t, "TimerTickRole", "bucket", 2).update(
+         Resource=[{"Fn::Sub": "${Bucket.Arn}/${Namespace}/workflow/*"}])),
     ("OrchestratorRole: sqs:GetQueueUrl on {",
      lambda t: statement(t, "OrchestratorRole", "queues", 2).update(Resource={"Fn::GetAtt": ["Inbox", "Arn"]})),
     ("TimerTickRole: wildcard resource {",

@@ -172,8 +172,14 @@ impl Client {
         run: Option<RunId>,
     ) -> Result<(Head, Vec<Event>), ClientError> {
         let head = self.head(id, run).await?;
-        let events = self.reader.events(&head).await?;
-        Ok((head, events))
+        match self.reader.events(&head).await {
+            // A part may be missing because the run has been purged since its head was read: then there is none.
+            Err(error @ LoadError::Corrupt(_)) => {
+                self.head(id, Some(head.header.run_id)).await?;
+                Err(error.into())
+            }
+            events => Ok((head, events?)),
+        }
     }
 }
 

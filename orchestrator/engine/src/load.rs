@@ -42,6 +42,14 @@ pub(crate) struct Loaded {
     pub nonce: String,
 }
 
+impl Loaded {
+    /// There is no such workflow.
+    fn none() -> Self {
+        let (body, nonce) = (Bytes::new(), String::new());
+        Self { live: None, tail: Tail::empty(), etag: None, body, nonce }
+    }
+}
+
 /// Reads histories from the bucket.
 #[derive(Clone)]
 pub struct Reader {
@@ -58,6 +66,11 @@ impl Reader {
     /// The history object of a workflow's current run; `None` if there is none.
     pub async fn head(&self, id: &WorkflowId) -> Result<Option<Head>, LoadError> {
         Ok(self.read(&self.keys.history(id)).await?.map(|(head, ..)| head))
+    }
+
+    /// The same, with the version that was read.
+    pub(crate) async fn versioned_head(&self, id: &WorkflowId) -> Result<Option<(Head, ETag)>, LoadError> {
+        Ok(self.read(&self.keys.history(id)).await?.map(|(head, etag, _)| (head, etag)))
     }
 
     /// The history object of a run, whether current or archived; `None` if there is none.
@@ -103,10 +116,15 @@ impl Reader {
     /// The current run with everything a turn needs.
     pub(crate) async fn load(&self, id: &WorkflowId) -> Result<Loaded, LoadError> {
         let Some((head, etag, body)) = self.read(&self.keys.history(id)).await? else {
-            let (body, nonce) = (Bytes::new(), String::new());
-            return Ok(Loaded { live: None, tail: Tail::empty(), etag: None, body, nonce });
+            return Ok(Loaded::none());
         };
-        let history = self.events(&head).await?;
+        let history = match self.events(&head).await {
+            // A part may be missing because the run has been purged since its head was read.
+            Err(LoadError::Corrupt(_)) if self.read(&self.keys.history(id)).await?.is_none() => {
+                return Ok(Loaded::none());
+            }
+            history => history?,
+        };
         let run = head.header.restore(&history);
         let nonce = head.header.nonce;
         let live = Some(Live { run, replay: None, history });

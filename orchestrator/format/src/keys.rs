@@ -40,6 +40,12 @@ impl Keys {
         format!("{}/history", self.workflow(id))
     }
 
+    /// Where everything of one run lies but its head: sealed events, archive, leases, payloads.
+    /// Lifetime: the run's retention; then all of it is deleted, after what names the run, its head or its archive.
+    pub fn run(&self, id: &WorkflowId, run: RunId) -> String {
+        format!("{}/{run}/", self.workflow(id))
+    }
+
     /// Sealed events `first..=last` of a run, compressed.
     /// Lifetime: the run's. Writer: the orchestrator, when the tail has grown past its limit. Condition: `Absent`; if
     /// it exists, it is identical.

@@ -24,7 +24,7 @@ pub struct Gate {
 #[derive(Default)]
 struct State {
     closed_until: Mutex<Timestamp>,
-    freeze_before: Mutex<Option<(&'static str, Duration)>>,
+    freeze_before: Mutex<Option<(&'static str, usize, Duration)>>,
 }
 
 impl Gate {
@@ -47,15 +47,27 @@ impl Gate {
 
     /// The process stops for this long just before its next call of this kind: `put`, `send`, `delete`.
     pub fn freeze_before(&self, call: &'static str, time: Duration) {
-        *self.state.freeze_before.lock().unwrap() = Some((call, time));
+        self.freeze_before_nth(call, 0, time);
+    }
+
+    /// The same, after `passing` calls of this kind have passed.
+    pub fn freeze_before_nth(&self, call: &'static str, passing: usize, time: Duration) {
+        *self.state.freeze_before.lock().unwrap() = Some((call, passing, time));
     }
 
     async fn pass(&self, call: &str) {
         let planned = {
             let mut planned = self.state.freeze_before.lock().unwrap();
-            if planned.is_some_and(|(name, _)| name == call) { planned.take() } else { None }
+            match &mut *planned {
+                Some((name, 0, _)) if *name == call => planned.take(),
+                Some((name, passing, _)) if *name == call => {
+                    *passing -= 1;
+                    None
+                }
+                _ => None,
+            }
         };
-        if let Some((_, time)) = planned {
+        if let Some((.., time)) = planned {
             self.freeze(time);
         }
         open(&self.inner.clock, &self.state).await;

@@ -17,8 +17,8 @@ use millrace_conformance::{Process, Sim};
 use millrace_core::{EventKind, Fault, Namespace, Payload, Runaway, TaskQueue, Timestamp, WorkflowId};
 use millrace_engine::ports::{Clock, Ports, QueueName};
 use millrace_engine::{
-    ActivityCode, Attempt, Client, DeadLetters, Orchestrator, OrchestratorConfig, Stop, SweepReport, Sweeper,
-    Ticker, Worker, WorkerConfig,
+    ActivityCode, Attempt, Client, DeadLetters, Orchestrator, OrchestratorConfig, PurgeReport, Purger,
+    Retention, Stop, SweepReport, Sweeper, Ticker, Worker, WorkerConfig,
 };
 use millrace_format::{Head, Keys, Lease};
 use millrace_local::Memory;
@@ -231,6 +231,30 @@ impl Stage {
     pub fn sweep_with(&self, wrap: impl FnOnce(Ports) -> Ports) -> SweepReport {
         let sweeper = Sweeper::new(wrap(self.ports(&self.sim.process("sweeper"))), keys());
         self.block_on(async move { sweeper.sweep().await })
+    }
+
+    /// One purge of the closed runs, which are kept for so long.
+    pub fn purge(&self, retention: Duration) -> PurgeReport {
+        self.purge_with(retention, |ports| ports)
+    }
+
+    pub fn purge_with(&self, retention: Duration, wrap: impl FnOnce(Ports) -> Ports) -> PurgeReport {
+        let purger = self.purger(retention, wrap);
+        self.block_on(async move { purger.purge(None).await })
+    }
+
+    pub fn purger(&self, retention: Duration, wrap: impl FnOnce(Ports) -> Ports) -> Purger {
+        let ports = wrap(self.ports(&self.sim.process("purger")));
+        Purger::new(ports, keys(), Retention::unchecked(retention))
+    }
+
+    /// Every key in the bucket.
+    pub fn all_keys(&self) -> Vec<String> {
+        let store = self.memory.clone();
+        self.block_on(async move {
+            millrace_engine::ports::ObjectStore::list(&*store, "", None, None, 10_000).await
+        })
+        .unwrap()
     }
 
     pub fn client(&self) -> Client {

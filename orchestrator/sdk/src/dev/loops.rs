@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, Either, FutureExt, select};
 use millrace_core::TaskQueue;
 use millrace_engine::ports::{Ports, QueueError, QueueName};
-use millrace_engine::{DeadLetters, Orchestrator, Stop, Ticker, Worker, WorkerConfig};
+use millrace_engine::{DeadLetters, Orchestrator, Purger, Stop, Ticker, Worker, WorkerConfig};
 use millrace_format::Keys;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -21,6 +21,8 @@ const POLL: Duration = Duration::from_secs(20);
 const VISIBILITY: Duration = Duration::from_secs(60);
 /// The shortest time between two writes of an activity's progress.
 const BEAT: Duration = Duration::from_millis(100);
+/// Between the start of the engine and its first purge.
+const BEFORE_PURGE: Duration = Duration::from_secs(60);
 const BACKOFF: Duration = Duration::from_secs(1);
 
 pub(super) fn spawn(
@@ -66,6 +68,12 @@ pub(super) fn spawn(
     let (far, keys, until) = (ports.clone(), Keys::new(options.namespace.clone()), stop.clone());
     let work = move || tick(Ticker::new(far.clone(), keys.clone()), far.clone(), until.clone()).boxed();
     keep("far timers".into(), Box::new(work));
+    if let Some(retention) = options.retention {
+        let (closed, keys, until) = (ports.clone(), Keys::new(options.namespace.clone()), stop.clone());
+        let purger = Arc::new(Purger::new(closed.clone(), keys, retention));
+        let work = move || purge(purger.clone(), closed.clone(), until.clone()).boxed();
+        keep("the retention of closed runs".into(), Box::new(work));
+    }
     loops
 }
 
@@ -162,6 +170,16 @@ async fn tick(ticker: Ticker, ports: Ports, stop: Stop) {
         if pause(&ports, wait, &stop).await.is_none() {
             return;
         }
+    }
+}
+
+/// Removes closed runs whose time is over: not before what the folder's queues have kept is absorbed, or a start that comes
+/// twice would not be known for one.
+async fn purge(purger: Arc<Purger>, ports: Ports, stop: Stop) {
+    let mut wait = BEFORE_PURGE;
+    while pause(&ports, wait, &stop).await.is_some() {
+        purger.purge(None).await;
+        wait = Purger::EVERY;
     }
 }
 

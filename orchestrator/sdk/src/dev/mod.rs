@@ -19,6 +19,7 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 use millrace_core::{Namespace, WorkflowCode};
 use millrace_engine::ports::{Ports, Queues};
+pub use millrace_engine::{BadRetention, Retention};
 use millrace_engine::{Orchestrator, OrchestratorConfig, Stop};
 use millrace_format::Keys;
 use millrace_local::{Embedded, Memory, OpenError, OsEntropy, SystemClock, TokioSpawn};
@@ -42,6 +43,8 @@ pub struct Options {
     pub slots: usize,
     /// How long running attempts may take to end when the engine stops.
     pub grace: Duration,
+    /// How long closed runs are kept; `None` is for ever. They are looked at a minute after the start, then once a day.
+    pub retention: Option<Retention>,
     /// Names the code in histories and block marks; by default the executable's name and when it was built.
     pub build: String,
 }
@@ -63,6 +66,7 @@ impl Options {
             namespace: Namespace::default(),
             slots: 32,
             grace: Duration::from_secs(10),
+            retention: None,
             build: runtimes::build(),
         }
     }

@@ -18,6 +18,7 @@
 //! All read their deployment from the environment: `MILLRACE_BUCKET`, `MILLRACE_QUEUE_PREFIX`, `MILLRACE_NAMESPACE`
 //! (`default`), `MILLRACE_BUILD` (names the code in histories), `MILLRACE_LOG` (`info`), and the orchestrator
 //! `MILLRACE_MAX_TURNS_PER_HOUR` (36,000; 0 for no limit): a run that makes more turns than that by itself is blocked.
+//! The timer tick reads `MILLRACE_RETENTION` (`90d`; closed runs are kept for ever without it).
 //!
 //! What holds: a message is acknowledged only after its turn's effects are dispatched (G4), so a function that is killed,
 //! frozen or out of time loses nothing. What acknowledges is the function's answer, which costs no request; only when a

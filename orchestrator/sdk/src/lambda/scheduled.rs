@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use millrace_core::TaskQueue;
+use millrace_core::{TaskQueue, Timestamp};
 use millrace_engine::ports::QueueName;
-use millrace_engine::{DeadLetters, Sweeper, Ticker};
-use serde::Deserialize;
+use millrace_engine::{DeadLetters, PurgeReport, Purger, Retention, SweepReport, Sweeper, Ticker};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::host::run;
@@ -15,6 +15,11 @@ use crate::deployment::{Deployment, Error, variable};
 
 /// A long poll asks all of a queue's servers, so that one message is found.
 const POLL: Duration = Duration::from_secs(1);
+
+/// How long closed runs are kept.
+const RETENTION: &str = "MILLRACE_RETENTION";
+/// What a purge leaves of the function's time, for the requests that it is at.
+const RESERVED_MS: i64 = 30_000;
 
 /// The function that reports tasks which killed their workers. `MILLRACE_TASK_QUEUES` names the task queues, each with
 /// its `maxReceiveCount`: `cpu=5,gpu=50`. What is no task stays in its dead-letter queue, for a person.
@@ -72,29 +77,69 @@ enum What {
     Sweep,
 }
 
-/// The function that looks after what no message does: far timers, and runs whose messages the queues have forgotten.
+/// The function that looks after what no message does: far timers, and runs whose messages the queues have forgotten. Where
+/// `MILLRACE_RETENTION` is set (`30d`, at least `14d`), the sweep also removes runs that closed longer ago.
 pub fn timer_tick() -> ExitCode {
     run(async {
         let deployment = Deployment::connect(&[QueueName::events()]).await?;
         let ticker = Ticker::new(deployment.ports.clone(), deployment.keys());
         let sweeper = Sweeper::new(deployment.ports.clone(), deployment.keys());
-        let serve = |event: LambdaEvent<Request>| look_after(event.payload.what, &ticker, &sweeper);
+        let purger =
+            retention()?.map(|retention| Purger::new(deployment.ports.clone(), deployment.keys(), retention));
+        let work = Work { ticker, sweeper, purger };
+        let serve = |event: LambdaEvent<Request>| {
+            let deadline = event.context.deadline;
+            look_after(event.payload.what, &work, deadline)
+        };
         lambda_runtime::run(service_fn(serve)).await
     })
 }
 
-async fn look_after(what: What, ticker: &Ticker, sweeper: &Sweeper) -> Result<Value, Error> {
-    Ok(match what {
-        What::Tick => json!({ "timers_sent": ticker.tick().await? }),
-        What::Sweep => {
-            let report = sweeper.sweep().await;
-            if report.failed > 0 {
-                // An error of the function: its alarm is what somebody sees.
-                return Err(format!("{} runs could not be looked at: see the log", report.failed).into());
-            }
-            serde_json::to_value(report)?
-        }
-    })
+/// What the function does, by what it is asked for.
+struct Work {
+    ticker: Ticker,
+    sweeper: Sweeper,
+    purger: Option<Purger>,
+}
+
+/// What a sweep tells.
+#[derive(Serialize)]
+struct Swept {
+    #[serde(flatten)]
+    swept: SweepReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purge: Option<PurgeReport>,
+}
+
+/// How long closed runs are kept; `None` is for ever.
+fn retention() -> Result<Option<Retention>, Error> {
+    let parsed = variable(RETENTION).map(|text| text.parse::<Retention>());
+    parsed.transpose().map_err(|error| format!("{RETENTION}: {error}").into())
+}
+
+async fn look_after(what: What, work: &Work, deadline_ms: u64) -> Result<Value, Error> {
+    match what {
+        What::Tick => Ok(json!({ "timers_sent": work.ticker.tick().await? })),
+        What::Sweep => sweep(work, deadline_ms).await,
+    }
+}
+
+async fn sweep(work: &Work, deadline_ms: u64) -> Result<Value, Error> {
+    let swept = work.sweeper.sweep().await;
+    // What is left when the time is nearly over is for the next day.
+    let until = i64::try_from(deadline_ms).unwrap_or(i64::MAX).saturating_sub(RESERVED_MS);
+    let purge = match &work.purger {
+        Some(purger) => Some(purger.purge(Some(Timestamp::from_millis(until))).await),
+        None => None,
+    };
+    // An error of the function: its alarm is what somebody sees.
+    if swept.failed > 0 {
+        return Err(format!("{} runs could not be looked at: see the log", swept.failed).into());
+    }
+    if let Some(purge) = purge.filter(|purge| purge.failed > 0) {
+        return Err(format!("{} closed runs could not be removed: see the log", purge.failed).into());
+    }
+    Ok(serde_json::to_value(Swept { swept, purge })?)
 }
 
 #[cfg(test)]

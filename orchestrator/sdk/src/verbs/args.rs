@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use millrace_core::{IdConflict, IdReuse, Namespace, RequestId, RunId, WorkflowId, WorkflowType};
 
-use crate::dev::Options;
+use crate::dev::{Options, Retention};
 use crate::hooks::Hooks;
 pub(super) use filters::FilterArgs;
 pub(super) use operate::{ForkArgs, PauseArgs, ResetArgs, RetryArgs, UnpauseArgs};
@@ -105,6 +105,9 @@ pub(super) struct DevArgs {
     /// How many activity attempts run at a time, for each task queue
     #[arg(long, default_value_t = 32, value_name = "N")]
     pub(super) slots: usize,
+    /// How long closed runs are kept, such as 30d, at least 14d; for ever if not said
+    #[arg(long, env = "MILLRACE_RETENTION", value_name = "DAYS")]
+    pub(super) retention: Option<Retention>,
 }
 
 #[derive(Debug, Args)]

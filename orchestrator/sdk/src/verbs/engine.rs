@@ -26,7 +26,8 @@ pub(super) async fn dev(app: Option<MakeApp>, place: &Place, args: &DevArgs) -> 
         return Err(Failure::usage(message));
     };
     log(LevelFilter::INFO);
-    let options = Options { port: Some(args.port), slots: args.slots, ..options(place) };
+    let options =
+        Options { port: Some(args.port), slots: args.slots, retention: args.retention, ..options(place) };
     let (dev, app) = begin(app, place, options).await?;
     introduce(&dev, &app, &place.data);
     interrupted().await;
