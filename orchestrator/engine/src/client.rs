@@ -2,6 +2,7 @@
 //! the bucket and the inbox.
 
 mod answers;
+mod dead_letters;
 mod list;
 mod results;
 
@@ -13,6 +14,8 @@ use millrace_core::{Blocked, Event, RequestId, Run, RunId, WorkflowId};
 use millrace_format::message::{self, InboxMessage};
 use millrace_format::{Head, Keys};
 
+pub(crate) use dead_letters::with_request_id;
+pub use dead_letters::{DeadLetter, Letters, RefusedLetter, Treated, Treatment, origin};
 pub use list::{ListFilter, Listed};
 pub use results::{Outcome, follower_of};
 

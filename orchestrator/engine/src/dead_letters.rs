@@ -8,6 +8,18 @@ use millrace_format::message;
 use crate::dispatch::{report, vanished};
 use crate::ports::{Delivery, Ports, QueueError, QueueName};
 
+/// How long a dead letter is hidden while the others are looked at.
+const HIDDEN: Duration = Duration::from_secs(900);
+
+/// What a look at a queue's dead letters found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Buried {
+    /// Tasks that were reported.
+    pub reported: usize,
+    /// What is no task, and waits for a person.
+    pub left: usize,
+}
+
 /// Reports vanished attempts on the path of all outcomes.
 pub struct DeadLetters {
     ports: Ports,
@@ -28,19 +40,34 @@ impl DeadLetters {
         Self { receives, ..self }
     }
 
-    /// Reports each dead task of `queue` as a failed attempt and deletes it. A message that is no task stays, hidden
-    /// for an hour, for a person to look at. Returns how many were reported.
-    pub async fn poll(&self, queue: &TaskQueue, wait: Duration) -> Result<usize, QueueError> {
+    /// Reports each dead task of `queue` as a failed attempt and deletes it. A message that is no task stays for a person:
+    /// it is hidden only until all others have been looked at, so that it can be seen, and holds up none of them.
+    pub async fn poll(&self, queue: &TaskQueue, wait: Duration) -> Result<Buried, QueueError> {
         let dead = QueueName::task(queue).dead_letters();
-        let (max, hidden) = (self.ports.queues.batch_limit(), Duration::from_secs(3600));
-        let mut reported = 0;
-        for delivery in self.ports.queues.receive(&dead, max, wait, hidden).await? {
-            if delivery.error.as_deref().is_some_and(|error| error.starts_with(crate::BAD_TASK)) {
-                continue;
+        let (queues, mut wait) = (&self.ports.queues, wait);
+        let (mut reported, mut left) = (0, Vec::new());
+        loop {
+            let batch = queues.receive(&dead, queues.batch_limit(), wait, HIDDEN).await?;
+            if batch.is_empty() {
+                break;
             }
-            reported += usize::from(self.vanished(&dead, &delivery).await?);
+            for delivery in batch {
+                let is_bad =
+                    delivery.error.as_deref().is_some_and(|error| error.starts_with(crate::BAD_TASK));
+                if !is_bad && self.vanished(&dead, &delivery).await? {
+                    reported += 1;
+                } else {
+                    left.push(delivery.receipt);
+                }
+            }
+            wait = Duration::ZERO;
         }
-        Ok(reported)
+        for receipt in &left {
+            if let Err(error) = queues.change_visibility(&dead, receipt, Duration::ZERO).await {
+                tracing::debug!(%error, "what is no task could not be given back; it is seen again in some minutes");
+            }
+        }
+        Ok(Buried { reported, left: left.len() })
     }
 
     async fn vanished(&self, dead: &QueueName, delivery: &Delivery) -> Result<bool, QueueError> {

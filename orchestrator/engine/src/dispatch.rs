@@ -17,6 +17,7 @@ use millrace_format::message::{self, EventMessage, Report, StartChild};
 use millrace_format::{Attributes, IndexEntry, Keys, Lease, TimerEntry};
 
 use self::refused::IfRefused;
+use crate::client::with_request_id;
 use crate::ports::{
     Condition, Delivery, OutMessage, Ports, PutError, QueueError, QueueName, Queues, StoreError,
 };
@@ -350,15 +351,20 @@ pub(crate) async fn send_one(
     ports.queues.send(queue, vec![message]).await.into_iter().collect()
 }
 
-/// Moves a received message to its queue's dead-letter queue, with the reason (G10).
+/// Moves a received message to its queue's dead-letter queue, with the reason (G10). A request keeps its identity: the letter
+/// is another message, with another id.
 pub(crate) async fn dead_letter(
     ports: &Ports,
     queue: &QueueName,
     delivery: &Delivery,
     reason: &str,
 ) -> Result<(), QueueError> {
-    let message =
-        OutMessage { body: delivery.body.clone(), delay: Duration::ZERO, error: Some(reason.to_owned()) };
+    let body = if *queue == QueueName::inbox() {
+        with_request_id(&delivery.body, &delivery.message_id).into_owned()
+    } else {
+        delivery.body.clone()
+    };
+    let message = OutMessage { body, delay: Duration::ZERO, error: Some(reason.to_owned()) };
     send_one(ports, &queue.dead_letters(), message).await?;
     ports.queues.delete(queue, std::slice::from_ref(&delivery.receipt)).await
 }

@@ -21,8 +21,11 @@ mod tick;
 mod worker;
 
 pub use activity_code::{ActivityCode, Attempt};
-pub use client::{Client, ClientError, ListFilter, Listed, Outcome, follower_of, is_meant};
-pub use dead_letters::DeadLetters;
+pub use client::{
+    Client, ClientError, DeadLetter, Letters, ListFilter, Listed, Outcome, RefusedLetter, Treated, Treatment,
+    follower_of, is_meant, origin,
+};
+pub use dead_letters::{Buried, DeadLetters};
 pub use dispatch::DispatchError;
 pub use load::{LoadError, Reader};
 pub use notices::Notices;

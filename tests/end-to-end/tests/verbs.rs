@@ -2,51 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod process;
+
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
 
+use process::{Engine, run};
 use serde_json::Value;
-
-fn app(data: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_verbs-app"));
-    command.args(args).env("MILLRACE_DATA", data).env_remove("MILLRACE_LOG");
-    command
-}
-
-/// Exit code, standard output, standard error.
-fn run(data: &Path, args: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = app(data, args).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim_end().to_owned();
-    (status.code().unwrap_or(-1), text(stdout), text(stderr))
-}
-
-/// An engine in a process of its own; killed when the test ends.
-struct Engine(Child);
-
-impl Engine {
-    fn start(data: &Path) -> Self {
-        let mut child = app(data, &["dev"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.starts_with("listening    http://127.0.0.1:"), "{line}");
-        Self(child)
-    }
-
-    fn terminate(mut self) -> i32 {
-        let kill = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
-        assert!(kill.success());
-        self.0.wait().unwrap().code().unwrap_or(-1)
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 #[test]
 fn a_run_through_the_engine() {
@@ -256,6 +219,13 @@ fn the_http_api_is_guarded_and_names_what_is_wrong() {
     let (status, body) = api.ask("GET", "/v1/workflows/ann/result?timeout_s=20", "");
     assert_eq!((status, &body["result"]), (200, &Value::from("hello Ann")));
     assert_eq!(api.ask("GET", "/v1/workflows/ann", "").1["status"], "completed");
+    let found =
+        |query: &str| api.ask("GET", &format!("/v1/workflows?{query}"), "").1.as_array().unwrap().len();
+    assert_eq!(
+        (found("id_prefix=an&since=2020-01-01T00:00:00Z"), found("until=2020-01-01T00:00:00Z")),
+        (1, 0)
+    );
+    assert_eq!(found("attribute=a%3D1&attribute=b%3E%3D2"), 0);
     let (status, body) = api.ask(
         "POST",
         "/v1/messages?wait=absorbed",
@@ -296,6 +266,10 @@ fn the_http_api_is_guarded_and_names_what_is_wrong() {
         ("GET", "/v1/workflows/ann?run_id=x", "", 400, "run_id"),
         ("GET", "/v1/workflows/ann/result?timeout_s=-1", "", 400, "timeout_s"),
         ("GET", "/v1/workflows?limit=many", "", 400, "limit"),
+        ("GET", "/v1/workflows?attribute=customer", "", 400, "is not a condition"),
+        ("GET", "/v1/workflows?since=monday", "", 400, "since"),
+        ("GET", "/v1/dead-letters/a%2Fb", "", 409, "queue: "),
+        ("POST", "/v1/dead-letters/inbox", r#"{"do":"redrive"}"#, 400, "letters"),
         ("DELETE", "/v1/workflows/ann", "", 404, "there is no"),
         ("GET", "/elsewhere", "", 404, "there is no"),
     ] {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use millrace_core::{
     BlockedMark, Event, PausedMark, Payload, RequestId, RunId, Status, Timestamp, WorkflowId, WorkflowType,
 };
-use millrace_engine::{ListFilter, Listed, Outcome, follower_of};
+use millrace_engine::{DeadLetter, Letters, ListFilter, Listed, Outcome, Treated, Treatment, follower_of};
 use millrace_format::message::InboxMessage;
 use millrace_format::{AttributeCondition, Head, PendingActivity, PendingChild};
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,21 @@ pub trait Backend: Send + Sync {
 
     /// The runs that pass the filter, newest first.
     async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, RunError>;
+
+    /// Up to `limit` dead letters of a queue; not every backend has queues.
+    async fn dead_letters(&self, _queue: &str, _limit: usize) -> Result<Vec<DeadLetter>, RunError> {
+        Err(RunError::Unavailable(format!("{} has no dead letters to show", self.name())))
+    }
+
+    /// Sends dead letters again, or throws them away.
+    async fn treat_dead_letters(
+        &self,
+        _queue: &str,
+        _treatment: Treatment,
+        _letters: &Letters,
+    ) -> Result<Treated, RunError> {
+        Err(RunError::Unavailable(format!("{} has no dead letters", self.name())))
+    }
 }
 
 /// What became of a request.

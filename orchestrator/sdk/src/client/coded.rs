@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use millrace_core::{
     ApplicationFailure, Event, Payload, RequestId, RunId, WithStart, WorkflowFailure, WorkflowId,
 };
-use millrace_engine::{Listed, Outcome};
+use millrace_engine::{DeadLetter, Letters, Listed, Outcome, Treated, Treatment};
 use millrace_format::message::{InboxMessage, StartMessage};
 
 use super::backend::{Backend, Description, Filter, Sent};
@@ -154,5 +154,18 @@ impl Backend for Coded {
 
     async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, RunError> {
         self.raw.list(filter).await
+    }
+
+    async fn dead_letters(&self, queue: &str, limit: usize) -> Result<Vec<DeadLetter>, RunError> {
+        self.raw.dead_letters(queue, limit).await
+    }
+
+    async fn treat_dead_letters(
+        &self,
+        queue: &str,
+        treatment: Treatment,
+        letters: &Letters,
+    ) -> Result<Treated, RunError> {
+        self.raw.treat_dead_letters(queue, treatment, letters).await
     }
 }

@@ -10,7 +10,10 @@ use millrace_core::{
     Blocked, Event, IdConflict, Payload, RequestId, Run, RunId, Status, WorkflowCode, WorkflowId,
 };
 use millrace_engine::ports::{Clock, Ports, QueueError, Queues};
-use millrace_engine::{Client as Engine, ClientError, ListFilter, Listed, Notices, Outcome, is_meant};
+use millrace_engine::{
+    Client as Engine, ClientError, DeadLetter, Letters, ListFilter, Listed, Notices, Outcome, Treated,
+    Treatment, is_meant, origin,
+};
 use millrace_format::Keys;
 use millrace_format::message::{self, InboxMessage, StartMessage};
 use tokio::runtime::Handle;
@@ -401,6 +404,23 @@ impl Backend for Direct {
     async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, RunError> {
         let (engine, filter) = (self.engine.clone(), ListFilter::from(filter.clone()));
         self.on_runtime(async move { Ok(engine.list(&filter).await?) }).await
+    }
+
+    async fn dead_letters(&self, queue: &str, limit: usize) -> Result<Vec<DeadLetter>, RunError> {
+        let (engine, queue) = (self.engine.clone(), origin(queue).map_err(RunError::Rejected)?);
+        self.on_runtime(async move { Ok(engine.dead_letters(&queue, limit).await?) }).await
+    }
+
+    async fn treat_dead_letters(
+        &self,
+        queue: &str,
+        treatment: Treatment,
+        letters: &Letters,
+    ) -> Result<Treated, RunError> {
+        let (engine, queue) = (self.engine.clone(), origin(queue).map_err(RunError::Rejected)?);
+        let letters = letters.clone();
+        self.on_runtime(async move { Ok(engine.treat_dead_letters(&queue, treatment, &letters).await?) })
+            .await
     }
 }
 

@@ -5,6 +5,7 @@
 //! engine, over HTTP to one that runs elsewhere, and on a folder without any engine (then requests wait in the inbox).
 
 mod backend;
+mod batch;
 mod coded;
 #[cfg(any(feature = "embedded", feature = "aws"))]
 mod direct;
@@ -20,6 +21,7 @@ mod wire;
 use std::sync::Arc;
 
 pub use backend::{Backend, Description, Filter, Sent};
+pub use batch::{Batch, BatchReport, BatchSent, Operation};
 #[cfg(feature = "embedded")]
 pub(crate) use direct::AtWork;
 #[cfg(any(feature = "embedded", feature = "aws"))]
@@ -28,7 +30,7 @@ pub use error::RunError;
 pub use handle::{Handle, InOrder};
 use millrace_core::{ApplicationFailure, CompletionToken, WorkflowId};
 pub use millrace_core::{BlockedMark, Event, EventKind, IdConflict, IdReuse, PausedMark, Payload, Status};
-pub use millrace_engine::{Listed, Outcome};
+pub use millrace_engine::{DeadLetter, Letters, Listed, Outcome, RefusedLetter, Treated, Treatment};
 use millrace_format::message::{CompleteMessage, FailMessage, Ignored, InboxMessage};
 #[cfg(feature = "embedded")]
 pub(crate) use remote::Remote;
@@ -39,7 +41,7 @@ pub(crate) use update::must_be_live;
 pub use update::{StartUpdate, UpdateCall};
 #[cfg(feature = "embedded")]
 pub(crate) use wire::{
-    AnswerBody, EngineInfo, ErrorBody, ErrorKind, OutcomeBody, QueryBody, ResultBody, UpdateBody,
+    AnswerBody, EngineInfo, ErrorBody, ErrorKind, OutcomeBody, QueryBody, ResultBody, TreatBody, UpdateBody,
 };
 
 use coded::Coded;
@@ -189,6 +191,23 @@ impl Client {
     /// The runs that pass the filter, newest first.
     pub async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, RunError> {
         self.backend.list(filter).await
+    }
+
+    /// Up to `limit` messages that nobody could do anything with, of `inbox`, `events` or a task queue. They stay where they
+    /// are. What somebody else looks at just now is not seen.
+    pub async fn dead_letters(&self, queue: &str, limit: usize) -> Result<Vec<DeadLetter>, RunError> {
+        self.backend.dead_letters(queue, limit).await
+    }
+
+    /// Sends dead letters back to the queue they come from, if its door takes them now, or throws them away. A request that
+    /// is sent again keeps its id, so it counts once.
+    pub async fn treat_dead_letters(
+        &self,
+        queue: &str,
+        treatment: Treatment,
+        letters: &Letters,
+    ) -> Result<Treated, RunError> {
+        self.backend.treat_dead_letters(queue, treatment, letters).await
     }
 }
 

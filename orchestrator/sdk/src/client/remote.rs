@@ -13,14 +13,14 @@ use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use millrace_core::{Event, Payload, RequestId, RunId, WorkflowId};
-use millrace_engine::{Listed, Outcome};
+use millrace_engine::{DeadLetter, Letters, Listed, Outcome, Treated, Treatment, origin};
 use millrace_format::history::decode_event;
 use millrace_format::message::{self, InboxMessage};
 use serde::de::DeserializeOwned;
 
 use super::backend::{Backend, Description, Filter, Sent};
 use super::error::RunError;
-use super::wire::{AnswerBody, EngineInfo, ErrorBody, OutcomeBody, QueryBody, ResultBody};
+use super::wire::{AnswerBody, EngineInfo, ErrorBody, OutcomeBody, QueryBody, ResultBody, TreatBody};
 
 /// A client of the HTTP API. Its calls need a tokio runtime.
 #[derive(Clone)]
@@ -172,5 +172,22 @@ impl Backend for Remote {
         let query =
             serde_html_form::to_string(filter).map_err(|error| RunError::Rejected(error.to_string()))?;
         self.get(&format!("/v1/workflows?{query}")).await
+    }
+
+    async fn dead_letters(&self, queue: &str, limit: usize) -> Result<Vec<DeadLetter>, RunError> {
+        let queue = origin(queue).map_err(RunError::Rejected)?;
+        self.get(&format!("/v1/dead-letters/{queue}?limit={limit}")).await
+    }
+
+    async fn treat_dead_letters(
+        &self,
+        queue: &str,
+        treatment: Treatment,
+        letters: &Letters,
+    ) -> Result<Treated, RunError> {
+        let queue = origin(queue).map_err(RunError::Rejected)?;
+        let asked = message::write(&TreatBody { treatment, letters: letters.clone() });
+        let body = self.call(Method::POST, &format!("/v1/dead-letters/{queue}"), asked).await?;
+        self.read(&body)
     }
 }

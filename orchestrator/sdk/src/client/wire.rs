@@ -1,7 +1,7 @@
 //! The JSON bodies that the HTTP API and its client share.
 
 use millrace_core::{Blocked, BlockedMark, Payload, RequestId, RunId, WorkflowFailure};
-use millrace_engine::Outcome;
+use millrace_engine::{Letters, Outcome, Treatment};
 use serde::{Deserialize, Serialize};
 
 use super::RunError;
@@ -142,6 +142,15 @@ pub(crate) struct QueryBody {
     pub(crate) name: String,
     #[serde(default)]
     pub(crate) input: Payload,
+}
+
+/// What is to be done with dead letters: the body of `POST /v1/dead-letters/{queue}`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TreatBody {
+    #[serde(rename = "do")]
+    pub(crate) treatment: Treatment,
+    pub(crate) letters: Letters,
 }
 
 /// What is answered to a query.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, Either, FutureExt, select};
 use millrace_core::TaskQueue;
 use millrace_engine::ports::{Ports, QueueError, QueueName};
-use millrace_engine::{DeadLetters, Orchestrator, Purger, Stop, Ticker, Worker, WorkerConfig};
+use millrace_engine::{Buried, DeadLetters, Orchestrator, Purger, Stop, Ticker, Worker, WorkerConfig};
 use millrace_format::Keys;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -23,6 +23,8 @@ const VISIBILITY: Duration = Duration::from_secs(60);
 const BEAT: Duration = Duration::from_millis(100);
 /// Between the start of the engine and its first purge.
 const BEFORE_PURGE: Duration = Duration::from_secs(60);
+/// Between two looks at dead letters where something lies that is no task.
+const BESIDE_OTHERS: Duration = Duration::from_secs(60);
 const BACKOFF: Duration = Duration::from_secs(1);
 
 pub(super) fn spawn(
@@ -145,7 +147,14 @@ async fn bury(ports: Ports, queue: TaskQueue, stop: Stop) {
     loop {
         match until(&stop, dead_letters.poll(&queue, POLL)).await {
             None => return,
-            Some(Ok(_)) => trouble.over(),
+            Some(Ok(Buried { left: 0, .. })) => trouble.over(),
+            // What is no task waits for a person, and would be received again at once.
+            Some(Ok(_)) => {
+                trouble.over();
+                if pause(&ports, BESIDE_OTHERS, &stop).await.is_none() {
+                    return;
+                }
+            }
             Some(Err(error)) => {
                 trouble.with(&QueueName::task(&queue).dead_letters(), &error);
                 if pause(&ports, BACKOFF, &stop).await.is_none() {

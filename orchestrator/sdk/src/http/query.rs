@@ -32,6 +32,18 @@ pub(super) enum Wait {
     Absorbed,
 }
 
+/// `?limit=`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Most {
+    #[serde(default = "most")]
+    pub(super) limit: usize,
+}
+
+fn most() -> usize {
+    100
+}
+
 /// `?run_id=`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

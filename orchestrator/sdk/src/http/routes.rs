@@ -11,17 +11,19 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use millrace_engine::Listed;
+use millrace_engine::{DeadLetter, Listed, Treated};
 use millrace_format::history::encode_event;
 use millrace_format::message::{InboxMessage, SignalMessage};
 
 use super::answer::{Answer, ApiError};
 use super::guard::{Guard, guard};
-use super::query::{Asked, Listing, Send, Until, Wait, Which, inbox_message, json, request_id, workflow_id};
+use super::query::{
+    Asked, Listing, Most, Send, Until, Wait, Which, inbox_message, json, request_id, workflow_id,
+};
 use crate::Client;
 use crate::client::{
     AnswerBody, Backend, Description, EngineInfo, ErrorKind, OutcomeBody, QueryBody, ResultBody, Sent,
-    UpdateBody,
+    TreatBody, UpdateBody,
 };
 use crate::codec::Codecs;
 
@@ -63,6 +65,7 @@ pub(super) fn router(service: Arc<Service>, guarded: Arc<Guard>) -> Router {
         .route("/v1/engine", get(engine))
         .route("/v1/messages", post(send))
         .route("/v1/workflows", get(list))
+        .route("/v1/dead-letters/{queue}", get(dead_letters).post(treat))
         .route("/v1/workflows/{id}", get(describe))
         .route("/v1/workflows/{id}/history", get(history))
         .route("/v1/workflows/{id}/result", get(result))
@@ -95,6 +98,19 @@ async fn send(asks: Asks, Asked(asked): Asked<Send>, body: Body) -> Answer<(Stat
 
 async fn list(asks: Asks, Listing(filter): Listing) -> Answer<Json<Vec<Listed>>> {
     Ok(Json(asks.backend.list(&filter).await?))
+}
+
+async fn dead_letters(
+    asks: Asks,
+    Path(queue): Path<String>,
+    Asked(most): Asked<Most>,
+) -> Answer<Json<Vec<DeadLetter>>> {
+    Ok(Json(asks.backend.dead_letters(&queue, most.limit).await?))
+}
+
+async fn treat(asks: Asks, Path(queue): Path<String>, body: Body) -> Answer<Json<Treated>> {
+    let TreatBody { treatment, letters } = json(body).await?;
+    Ok(Json(asks.backend.treat_dead_letters(&queue, treatment, &letters).await?))
 }
 
 async fn describe(

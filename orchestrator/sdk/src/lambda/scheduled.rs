@@ -38,12 +38,7 @@ async fn bury(deployment: &Deployment, queues: &[(TaskQueue, u32)]) -> Result<Va
     let mut reported = 0;
     for (queue, receives) in queues {
         let dead_letters = DeadLetters::new(deployment.ports.clone()).after_receives(*receives);
-        loop {
-            match dead_letters.poll(queue, POLL).await? {
-                0 => break,
-                some => reported += some,
-            }
-        }
+        reported += dead_letters.poll(queue, POLL).await?.reported;
     }
     Ok(json!({ "reported": reported }))
 }

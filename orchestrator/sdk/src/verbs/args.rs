@@ -1,5 +1,7 @@
 //! What is typed after the program's name.
 
+mod batch;
+mod dead_letters;
 mod filters;
 mod operate;
 mod schedules;
@@ -12,6 +14,8 @@ use millrace_core::{IdConflict, IdReuse, Namespace, RequestId, RunId, WorkflowId
 
 use crate::dev::{Options, Retention};
 use crate::hooks::Hooks;
+pub(super) use batch::{BatchArgs, BatchVerb};
+pub(super) use dead_letters::{DeadLettersArgs, DeadLettersListArgs, DeadLettersVerb};
 pub(super) use filters::FilterArgs;
 pub(super) use operate::{ForkArgs, PauseArgs, ResetArgs, RetryArgs, UnpauseArgs};
 pub(super) use schedules::{ScheduleCreateArgs, ScheduleListArgs, ScheduleVerb};
@@ -92,6 +96,12 @@ pub(super) enum Verb {
     Show(TargetArgs),
     /// List runs, newest first
     List(ListArgs),
+    /// Ask the same of every open run that a filter finds
+    #[command(subcommand)]
+    Batch(BatchVerb),
+    /// Look at messages that nobody could do anything with, send them again, throw them away
+    #[command(subcommand)]
+    DeadLetters(DeadLettersVerb),
     /// Start a workflow again and again, by a cron expression or at an interval
     #[command(subcommand)]
     Schedule(ScheduleVerb),

@@ -18,7 +18,9 @@
 
 mod args;
 mod asks;
+mod batch;
 mod connect;
+mod dead_letters;
 mod engine;
 mod failure;
 mod job;
@@ -156,6 +158,8 @@ impl Main {
             Some(Verb::Result(args)) => reads::result(place, &args).await,
             Some(Verb::Show(args)) => reads::show(place, &args).await,
             Some(Verb::List(args)) => reads::list(place, args).await,
+            Some(Verb::Batch(verb)) => batch::batch(place, verb).await,
+            Some(Verb::DeadLetters(verb)) => dead_letters::dead_letters(place, verb).await,
             Some(Verb::Schedule(verb)) => schedules::schedule(place, verb).await,
         }
     }

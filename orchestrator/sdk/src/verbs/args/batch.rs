@@ -1,0 +1,59 @@
+//! What `batch` takes.
+
+use clap::{Args, Subcommand};
+
+use super::FilterArgs;
+
+#[derive(Debug, Subcommand)]
+pub(in crate::verbs) enum BatchVerb {
+    /// Ask runs to stop; their code decides how
+    Cancel(BatchStopArgs),
+    /// End runs by force
+    Terminate(BatchStopArgs),
+    /// Tell runs something
+    Signal(BatchSignalArgs),
+    /// Try blocked runs again now
+    Resume(BatchArgs),
+}
+
+/// Which runs, and how fast.
+#[derive(Debug, Args)]
+pub(in crate::verbs) struct BatchArgs {
+    #[command(flatten)]
+    pub(in crate::verbs) filter: FilterArgs,
+    /// At most so many requests a second
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    pub(in crate::verbs) rate: u32,
+    /// Only show which runs it would be
+    #[arg(long)]
+    pub(in crate::verbs) dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(in crate::verbs) yes: bool,
+    /// Names the batch: begun again under it, each run is asked once
+    #[arg(long, value_name = "ID")]
+    pub(in crate::verbs) request_id: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::verbs) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::verbs) struct BatchStopArgs {
+    #[command(flatten)]
+    pub(in crate::verbs) batch: BatchArgs,
+    /// Who wants that, and why
+    #[arg(long, default_value = "")]
+    pub(in crate::verbs) reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::verbs) struct BatchSignalArgs {
+    /// The signal's name
+    pub(in crate::verbs) name: String,
+    /// What it carries: JSON, @file, or - for standard input
+    #[arg(long, default_value = "null", value_name = "JSON")]
+    pub(in crate::verbs) input: String,
+    #[command(flatten)]
+    pub(in crate::verbs) batch: BatchArgs,
+}
