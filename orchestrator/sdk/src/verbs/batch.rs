@@ -33,6 +33,8 @@ pub(super) async fn batch(place: &Place, verb: BatchVerb) -> Verdict {
             let filter = super::args::FilterArgs { blocked: true, ..args.filter };
             (Operation::Resume, BatchArgs { filter, ..args })
         }
+        BatchVerb::Pause(args) => (Operation::Pause { reason: args.reason }, args.batch),
+        BatchVerb::Unpause(args) => (Operation::Unpause, args),
     };
     let terminal = std::io::stdin().is_terminal();
     if !(args.yes || args.dry_run || terminal) {

@@ -14,6 +14,10 @@ pub(in crate::verbs) enum BatchVerb {
     Signal(BatchSignalArgs),
     /// Try blocked runs again now
     Resume(BatchArgs),
+    /// Hold back the code of runs
+    Pause(BatchStopArgs),
+    /// Let the code of paused runs go on
+    Unpause(BatchArgs),
 }
 
 /// Which runs, and how fast.
