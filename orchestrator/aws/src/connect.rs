@@ -45,7 +45,7 @@ pub async fn s3_client() -> aws_sdk_s3::Client {
     s3(&config_loader().load().await)
 }
 
-fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
+pub(crate) fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
     let config = aws_sdk_s3::config::Builder::from(config).force_path_style(is_redirected(config)).build();
     aws_sdk_s3::Client::from_conf(config)
 }

@@ -77,6 +77,7 @@ mod listing;
 mod objects;
 mod payloads;
 mod queues;
+pub mod reading;
 mod settings;
 mod tuning;
 mod urls;

@@ -95,12 +95,12 @@ impl Objects {
         }
     }
 
-    fn list_page(&self, prefix: &str) -> ListObjectsV2FluentBuilder {
+    pub(crate) fn list_page(&self, prefix: &str) -> ListObjectsV2FluentBuilder {
         let prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
         self.client.list_objects_v2().bucket(&self.bucket).set_prefix(prefix)
     }
 
-    async fn listed(
+    pub(crate) async fn listed(
         &self,
         prefix: &str,
         list: ListObjectsV2FluentBuilder,

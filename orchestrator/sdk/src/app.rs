@@ -16,6 +16,7 @@ use crate::hooks::Hooks;
 use crate::host::Host;
 use crate::intercept::{ActivityFn, Interceptor};
 use crate::shared::{Needs, Shares};
+use crate::sources::{KeysActivity, LinesActivity};
 use crate::workflows::Workflows;
 use crate::{Activity, ActivityBody, ActivityContext, ActivityError, ActivityRef, WorkflowRef};
 
@@ -41,6 +42,29 @@ struct Entry {
     task_queue: &'static str,
     needs: Needs,
     run: fn(ActivityContext, Payload) -> BoxFuture<'static, Result<Payload, ActivityError>>,
+}
+
+impl Entry {
+    fn of<A: ActivityBody>() -> Self {
+        let mut needs = Needs::default();
+        A::needs(&mut needs);
+        Self { task_queue: A::TASK_QUEUE, needs, run: run::<A> }
+    }
+
+    /// What every worker can run.
+    fn built_in(name: &str) -> Option<Self> {
+        match name {
+            KeysActivity::NAME => Some(Self::of::<KeysActivity>()),
+            LinesActivity::NAME => Some(Self::of::<LinesActivity>()),
+            _ => None,
+        }
+    }
+}
+
+impl Activities {
+    fn entry(&self, name: &str) -> Option<Entry> {
+        self.entries.get(name).cloned().or_else(|| Entry::built_in(name))
+    }
 }
 
 impl App {
@@ -96,9 +120,7 @@ impl App {
         F::Activity: ActivityBody,
     {
         let name = F::Activity::NAME;
-        let mut needs = Needs::default();
-        F::Activity::needs(&mut needs);
-        let entry = Entry { task_queue: F::Activity::TASK_QUEUE, needs, run: run::<F::Activity> };
+        let entry = Entry::of::<F::Activity>();
         if self.activities.entries.insert(name, entry).is_some() {
             self.problems.push(format!("two activities are named `{name}`: give one of them another `name`"));
         }
@@ -194,7 +216,7 @@ impl std::fmt::Debug for App {
 
 impl ActivityCode for Activities {
     fn knows(&self, activity: &str) -> bool {
-        self.entries.contains_key(activity)
+        self.entry(activity).is_some()
     }
 
     fn names(&self) -> Vec<String> {
@@ -203,7 +225,7 @@ impl ActivityCode for Activities {
 
     fn run(&self, attempt: Arc<dyn Attempt>) -> BoxFuture<'static, Result<Payload, Fault>> {
         let name = &attempt.task().activity;
-        let Some(entry) = self.entries.get(name.as_str()) else {
+        let Some(entry) = self.entry(name) else {
             return std::future::ready(Err(unknown(name, &self.names()))).boxed();
         };
         let run = entry.run;

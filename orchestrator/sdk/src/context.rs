@@ -13,7 +13,7 @@ use crate::error::Next;
 use crate::host::{Journal, Kind, ROOT, SHIELDED, ScopeId};
 use crate::map::MapCall;
 use crate::{
-    Activity, ActivityRef, Canceled, Signal, StateCell, Update, Workflow, WorkflowError, WorkflowRef,
+    Activity, ActivityRef, Canceled, Page, Signal, StateCell, Update, Workflow, WorkflowError, WorkflowRef,
 };
 
 /// A workflow's way to everything outside its own arithmetic. Cheap to clone.
@@ -85,6 +85,35 @@ impl WorkflowContext {
         items: impl IntoIterator<Item = <F::Activity as Activity>::Input>,
     ) -> MapCall<F::Activity> {
         MapCall::new(self.clone(), items)
+    }
+
+    /// The same for items that nobody names: those of the pages that a [paging activity](crate::Page) gives, one after the
+    /// other. `spec` is what it is told; the keys of a bucket's prefix and the lines of a file are [built
+    /// in](crate::sources). Each page is read and worked on in a run of its own, so a hundred thousand items are neither in
+    /// this run's history nor turns of it; only their results are, in the order of the items, unless
+    /// [`summary`](MapCall::summary) is enough.
+    ///
+    /// ```
+    /// # use millrace::{sources, prelude::*};
+    /// # use millrace::sources::Keys;
+    /// # #[activity]
+    /// # async fn resize(key: String) -> Result<u32, ActivityError> { Ok(key.len() as u32) }
+    /// # #[workflow]
+    /// # async fn album(ctx: WorkflowContext) -> Result<u64, WorkflowError> {
+    /// let photos = Keys::under("s3://photos/2026/");
+    /// let resized = ctx.map_pages(resize, sources::keys, photos).tolerate_share(0.01).summary().await?;
+    /// tracing::info!(count = resized.count, failed = resized.failed, "resized");
+    /// # Ok(resized.count)
+    /// # }
+    /// ```
+    pub fn map_pages<M, F, N, P, S>(&self, _activity: F, _pages: P, spec: S) -> MapCall<F::Activity>
+    where
+        F: ActivityRef<M>,
+        P: ActivityRef<N>,
+        P::Activity: Activity<Input = (S, Option<String>), Output = Page<<F::Activity as Activity>::Input>>,
+        S: Serialize,
+    {
+        MapCall::in_pages::<P::Activity>(self.clone(), &spec)
     }
 
     /// Starts another workflow as a child of this one and waits for its result; or, with [`ChildCall::start`], lets it run

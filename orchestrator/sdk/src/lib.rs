@@ -66,6 +66,7 @@ mod map;
 mod retry;
 mod schedule;
 mod shared;
+pub mod sources;
 mod state_cell;
 #[cfg(feature = "test")]
 mod test_env;
@@ -91,7 +92,7 @@ pub use duration::{days, hours, millis, minutes, secs};
 pub use error::{ActivityError, Canceled, Next, Rejected, Stopped, WorkflowError, reject};
 pub use futures::{join, select_biased as select, try_join};
 pub use intercept::Interceptor;
-pub use map::MapCall;
+pub use map::{FailedItem, MapCall, MapSummary, Page};
 pub use millrace_core::{
     ActivityFailure, ActivityOptions, ApplicationFailure, Blocked, Fault, Headers, ParentClose, RetryPolicy,
     RunId, TaskQueue, TimeoutKind, Timestamp, WorkflowFailure, WorkflowId,

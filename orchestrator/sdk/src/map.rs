@@ -1,7 +1,12 @@
 //! One activity over many items.
 //!
 //! The items run in child workflows of a built-in type, at most [`SHARD`] in each, so the run that asks has one turn for a
-//! shard and none for an item; its history holds each item's input and result once.
+//! shard and none for an item; its history holds each item's input and result once, or, with
+//! [`summary`](MapCall::summary), no result at all. Items that come [in pages](pages) are not in it either.
+
+mod pages;
+mod shard;
+mod tolerance;
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -22,6 +27,14 @@ use crate::host::{Ended, Journal, Kind};
 use crate::workflow::{Run, Workflow};
 use crate::{Activity, Retry, WorkflowContext, WorkflowError};
 
+pub use pages::Page;
+pub(crate) use pages::PagesWorkflow;
+use pages::{PagesJob, PagesMarker, Paging};
+pub(crate) use shard::ShardWorkflow;
+pub use shard::{FailedItem, MapSummary};
+use shard::{Gathered, How, ShardJob, ShardMarker, run_items};
+use tolerance::Tolerance;
+
 /// How many items one child takes.
 const SHARD: usize = 1_000;
 /// How many bytes of input one child takes, unless a single item is larger.
@@ -31,66 +44,99 @@ const CONCURRENCY: usize = 100;
 /// How many failures a failed map tells of.
 const TOLD: usize = 5;
 
-/// A call of one activity for many items: see [`WorkflowContext::map`].
+/// A call of one activity for many items: see [`WorkflowContext::map`] and [`WorkflowContext::map_pages`]. `R` is what it
+/// gives: a result for each item, or a [`MapSummary`].
 #[must_use = "a durable call does nothing until it is awaited"]
-pub struct MapCall<A: Activity> {
+pub struct MapCall<A: Activity, R = Vec<Result<<A as Activity>::Output, ActivityFailure>>> {
     context: WorkflowContext,
     asked: Result<Asked, ApplicationFailure>,
-    running: Option<BoxFuture<'static, Mapped<A>>>,
+    end: End<R>,
+    running: Option<BoxFuture<'static, Result<R, WorkflowFailure>>>,
     done: bool,
     activity: PhantomData<fn() -> A>,
+}
+
+/// What is made of all that was gathered; what cannot be decoded stops the run.
+type End<R> = fn(&Journal, Gathered, Tolerance) -> Result<Result<R, WorkflowFailure>, Blocked>;
+
+struct Asked {
+    how: How,
+    items: Items,
+    tolerate: Tolerance,
+    /// Whether the results are wanted, not only their number.
+    keep: bool,
 }
 
 /// The results in the order of the items; or why the map as a whole failed.
 type Mapped<A> = Result<Vec<Result<<A as Activity>::Output, ActivityFailure>>, WorkflowFailure>;
 
-struct Asked {
-    task_queue: TaskQueue,
-    options: ActivityOptions,
-    items: Vec<Payload>,
-    concurrency: usize,
-    tolerate: usize,
+/// Where the items come from.
+enum Items {
+    Here(Vec<Payload>),
+    Pages(Paging),
+}
+
+fn invalid(error: impl std::fmt::Display) -> ApplicationFailure {
+    ApplicationFailure::new("InvalidOption", error).non_retryable()
 }
 
 impl<A: Activity> MapCall<A> {
     pub(crate) fn new(context: WorkflowContext, items: impl IntoIterator<Item = A::Input>) -> Self {
-        let invalid = |error| ApplicationFailure::new("InvalidOption", error).non_retryable();
-        let asked = || {
-            // Each on its own: the shards pass them on, and the results, without a look.
+        // Each on its own: the shards pass them on, and the results, without a look.
+        Self::of(context, |context| {
             let items = items.into_iter().map(|item| context.journal().write(&item, A::NAME));
-            let items = items.collect::<Result<_, _>>()?;
-            let task_queue = TaskQueue::new(A::TASK_QUEUE).map_err(invalid)?;
-            Ok(Asked { task_queue, options: A::options(), items, concurrency: CONCURRENCY, tolerate: 0 })
-        };
-        let asked = asked();
-        Self { context, asked, running: None, done: false, activity: PhantomData }
+            Ok(Items::Here(items.collect::<Result<_, _>>()?))
+        })
     }
 
+    pub(crate) fn in_pages<P: Activity>(context: WorkflowContext, spec: &impl Serialize) -> Self {
+        Self::of(context, |context| Ok(Items::Pages(Paging::of::<P>(context.journal(), spec)?)))
+    }
+
+    fn of(
+        context: WorkflowContext,
+        items: impl FnOnce(&WorkflowContext) -> Result<Items, ApplicationFailure>,
+    ) -> Self {
+        let asked = || {
+            let (items, how) = (items(&context)?, How::of::<A>()?);
+            Ok(Asked { how, items, tolerate: Tolerance::default(), keep: true })
+        };
+        let asked = asked();
+        Self { context, asked, end: every::<A>, running: None, done: false, activity: PhantomData }
+    }
+
+    /// Gives how many items there were and how many failed, instead of a result for each: what the activity returns is then
+    /// in the histories of the shards only.
+    pub fn summary(self) -> MapCall<A, MapSummary> {
+        let Self { context, asked, .. } = self.with(|asked| asked.keep = false);
+        let end = |journal: &Journal, gathered: Gathered, _| gathered.summary(journal).map(Ok);
+        MapCall { context, asked, end, running: None, done: false, activity: PhantomData }
+    }
+}
+
+impl<A: Activity, R: Send + 'static> MapCall<A, R> {
     /// How many items run at a time; 100 if not said.
     pub fn concurrency(self, most: usize) -> Self {
-        self.with(|asked| asked.concurrency = most.max(1))
+        self.with(|asked| asked.how.concurrency = most.max(1))
     }
 
     /// How many items may fail; with one more the map fails, and what still runs is canceled. None if not said.
     pub fn tolerate(self, failures: usize) -> Self {
-        self.with(|asked| asked.tolerate = failures)
+        self.with(|asked| asked.tolerate = Tolerance::Items(failures as u64))
     }
 
-    /// The same as a share of the items, from 0 to 1.
+    /// The same as a share of the items, from 0 to 1. How many there are in pages is known with the last of them: not before
+    /// then does such a map fail.
     pub fn tolerate_share(self, share: f64) -> Self {
-        self.with(|asked| asked.tolerate = (asked.items.len() as f64 * share.clamp(0.0, 1.0)) as usize)
+        self.with(|asked| asked.tolerate = Tolerance::Share(share.clamp(0.0, 1.0)))
     }
 
     /// Where the tasks wait. A name that no queue can have fails the map.
-    pub fn task_queue(mut self, name: impl AsRef<str>) -> Self {
-        match (TaskQueue::new(name), &mut self.asked) {
-            (Ok(name), Ok(asked)) => asked.task_queue = name,
-            (Err(error), asked @ Ok(_)) => {
-                *asked = Err(ApplicationFailure::new("InvalidOption", error).non_retryable());
-            }
-            (_, Err(_)) => {}
-        }
-        self
+    pub fn task_queue(self, name: impl AsRef<str>) -> Self {
+        self.try_with(|asked| {
+            asked.how.task_queue = TaskQueue::new(name).map_err(invalid)?;
+            Ok(())
+        })
     }
 
     /// What follows a failed attempt of an item.
@@ -100,21 +146,75 @@ impl<A: Activity> MapCall<A> {
 
     /// Changes the time limits and retries of the items.
     pub fn options(self, change: impl FnOnce(&mut ActivityOptions)) -> Self {
-        self.with(|asked| change(&mut asked.options))
+        self.with(|asked| change(&mut asked.how.options))
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Asked)) -> Self {
-        if let Ok(asked) = &mut self.asked {
+    /// How many pages are worked on at a time, if the items come in pages; 10 if not said, and never more than items run at a
+    /// time, which are shared out among them.
+    pub fn pages_at_once(self, most: usize) -> Self {
+        self.with_paging("pages_at_once", |paging| {
+            paging.at_once = most.max(1);
+            Ok(())
+        })
+    }
+
+    /// Where the tasks of the paging activity wait, if not where it says itself; the built-in ones of
+    /// [`sources`](crate::sources) wait where the items do.
+    pub fn page_queue(self, name: impl AsRef<str>) -> Self {
+        self.with_paging("page_queue", |paging| {
+            paging.task_queue = Some(TaskQueue::new(name).map_err(invalid)?);
+            Ok(())
+        })
+    }
+
+    fn with_paging(
+        self,
+        setter: &str,
+        change: impl FnOnce(&mut Paging) -> Result<(), ApplicationFailure>,
+    ) -> Self {
+        self.try_with(|asked| match &mut asked.items {
+            Items::Pages(paging) => change(paging),
+            Items::Here(_) => Err(invalid(format!("{setter}: only a map whose items come in pages has it"))),
+        })
+    }
+
+    fn with(self, change: impl FnOnce(&mut Asked)) -> Self {
+        self.try_with(|asked| {
             change(asked);
+            Ok(())
+        })
+    }
+
+    fn try_with(mut self, change: impl FnOnce(&mut Asked) -> Result<(), ApplicationFailure>) -> Self {
+        if let Ok(asked) = &mut self.asked
+            && let Err(invalid) = change(asked)
+        {
+            self.asked = Err(invalid);
         }
         self
     }
 
-    fn run(&mut self) -> BoxFuture<'static, Mapped<A>> {
+    fn run(&mut self) -> BoxFuture<'static, Result<R, WorkflowFailure>> {
         let unasked = Err(ApplicationFailure::new("InvalidOption", "asked twice"));
         let asked = std::mem::replace(&mut self.asked, unasked);
-        let context = self.context.clone();
-        async move { run::<A>(context, asked.map_err(failure)?).await }.boxed()
+        let (context, end) = (self.context.clone(), self.end);
+        async move {
+            let Asked { how, items, tolerate, keep } = asked.map_err(failure)?;
+            let gathered = match items {
+                Items::Here(items) => run(context.clone(), how, items, tolerate, keep).await?,
+                Items::Pages(paging) => {
+                    context.child(PagesMarker, PagesJob::new(how, paging, tolerate, keep)).await?
+                }
+            };
+            match end(context.journal(), gathered, tolerate) {
+                Ok(end) => end,
+                Err(reason) => {
+                    context.journal().block(reason);
+                    std::future::pending().await
+                }
+            }
+        }
+        .boxed()
     }
 }
 
@@ -122,45 +222,74 @@ fn failure(failure: ApplicationFailure) -> WorkflowFailure {
     WorkflowFailure { workflow: MapWorkflow::NAME.to_owned(), fault: Fault::Application(failure) }
 }
 
-async fn run<A: Activity>(context: WorkflowContext, asked: Asked) -> Mapped<A> {
-    let Asked { task_queue, options, items, concurrency, tolerate } = asked;
+/// The results in the order of the items. One that cannot be read is a failure, too.
+fn every<A: Activity>(
+    journal: &Journal,
+    gathered: Gathered,
+    tolerate: Tolerance,
+) -> Result<Mapped<A>, Blocked> {
+    let items = gathered.items.unwrap_or_default();
+    let read: Vec<_> = items.into_iter().map(|item| item.read::<A>(journal)).collect::<Result<_, _>>()?;
+    let failures: Vec<_> = read.iter().filter_map(|result| result.as_ref().err()).collect();
+    match tolerate.exceeded(failures.len() as u64, read.len() as u64, failures.into_iter()) {
+        Some(too_many) => Ok(Err(failure(too_many))),
+        None => Ok(Ok(read)),
+    }
+}
+
+/// Runs the items that are here.
+async fn run(
+    context: WorkflowContext,
+    how: How,
+    items: Vec<Payload>,
+    tolerate: Tolerance,
+    keep: bool,
+) -> Result<Gathered, WorkflowFailure> {
+    let count = items.len() as u64;
+    let most = tolerate.among(count);
     let shards = shards(items);
-    let at_once = shards.len().clamp(1, concurrency);
-    let job = |items| MapJob {
-        activity: A::NAME.to_owned(),
-        task_queue: task_queue.clone(),
-        options: options.clone(),
-        items,
-        concurrency: concurrency.div_ceil(at_once),
-        tolerate,
+    let at_once = shards.len().clamp(1, how.concurrency);
+    let how = How { concurrency: how.concurrency.div_ceil(at_once), ..how };
+    let shard = move |(i, items): (usize, Vec<Payload>)| {
+        let (size, child) = (items.len() as u64, shard_of(&context, &how, items, most, keep));
+        async move { (i, size, child.await) }
     };
-    let count = shards.iter().map(Vec::len).sum();
-    let children = shards.into_iter().map(|items| (items.len(), context.child(MapMarker, job(items))));
-    let numbered = children.enumerate().map(async |(i, (size, child))| (i, size, child.await));
-    let mut running = stream::iter(numbered).buffer_unordered(at_once);
+    let mut running = stream::iter(shards.into_iter().enumerate().map(shard)).buffer_unordered(at_once);
     let mut ended = BTreeMap::new();
-    let mut failures = Vec::new();
+    let mut so_far = Gathered::default();
     // One by one: what still runs is canceled as soon as the map has failed.
     while let Some((i, size, shard)) = running.next().await {
-        let read = shard?.into_iter().map(|item| item.read::<A>(context.journal())).collect();
-        let shard: Vec<_> = match read {
-            Ok(shard) => shard,
-            Err(reason) => {
-                context.journal().block(reason);
-                return std::future::pending().await;
-            }
-        };
-        if shard.len() != size {
-            let text = format!("shard {i} gave {} results for {size} items", shard.len());
+        let mut shard = shard?;
+        if shard.count != size {
+            let text = format!("shard {i} gave {} results for {size} items", shard.count);
             return Err(failure(ApplicationFailure::new("BadResult", text).non_retryable()));
         }
-        failures.extend(shard.iter().filter_map(|result| result.as_ref().err().cloned()));
-        if let Some(too_many) = too_many(failures.iter(), tolerate, count) {
+        ended.insert(i, shard.items.take());
+        so_far.add(shard);
+        if let Some(too_many) = Tolerance::Items(most).exceeded(so_far.failed, count, so_far.failures()) {
             return Err(failure(too_many));
         }
-        ended.insert(i, shard);
     }
-    Ok(ended.into_values().flatten().collect())
+    so_far.items = keep.then(|| ended.into_values().flatten().flatten().collect());
+    Ok(so_far)
+}
+
+/// One shard: of the type that there has always been, unless only a summary is wanted.
+fn shard_of(
+    context: &WorkflowContext,
+    how: &How,
+    items: Vec<Payload>,
+    tolerate: u64,
+    keep: bool,
+) -> BoxFuture<'static, Result<Gathered, WorkflowFailure>> {
+    if !keep {
+        return context.child(ShardMarker, ShardJob::of_items(how, items, tolerate)).boxed();
+    }
+    let How { activity, task_queue, options, concurrency } = how.clone();
+    let tolerate = usize::try_from(tolerate).unwrap_or(usize::MAX);
+    let job = MapJob { activity, task_queue, options, items: items.clone(), concurrency, tolerate };
+    let child = context.child(MapMarker, job);
+    async move { Ok(Gathered::of(&items, child.await?)) }.boxed()
 }
 
 fn shards(items: Vec<Payload>) -> Vec<Vec<Payload>> {
@@ -182,23 +311,8 @@ fn shards(items: Vec<Payload>) -> Vec<Vec<Payload>> {
     shards
 }
 
-fn too_many<'a>(
-    failures: impl Iterator<Item = &'a ActivityFailure>,
-    tolerate: usize,
-    items: usize,
-) -> Option<ApplicationFailure> {
-    let failures: Vec<_> = failures.collect();
-    if failures.len() <= tolerate {
-        return None;
-    }
-    let text = format!("{} of {items} items failed, {tolerate} may", failures.len());
-    let mut failure = ApplicationFailure::new("TooManyFailures", text).non_retryable();
-    failure.causes = failures.iter().take(TOLD).map(ToString::to_string).collect();
-    Some(failure)
-}
-
-impl<A: Activity> Future for MapCall<A> {
-    type Output = Mapped<A>;
+impl<A: Activity, R: Send + 'static> Future for MapCall<A, R> {
+    type Output = Result<R, WorkflowFailure>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.done {
@@ -214,13 +328,13 @@ impl<A: Activity> Future for MapCall<A> {
     }
 }
 
-impl<A: Activity> FusedFuture for MapCall<A> {
+impl<A: Activity, R: Send + 'static> FusedFuture for MapCall<A, R> {
     fn is_terminated(&self) -> bool {
         self.done
     }
 }
 
-impl<A: Activity> std::fmt::Debug for MapCall<A> {
+impl<A: Activity, R> std::fmt::Debug for MapCall<A, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MapCall").field("activity", &A::NAME).finish_non_exhaustive()
     }
@@ -288,41 +402,21 @@ impl Workflow for MapWorkflow {
 }
 
 async fn shard(context: WorkflowContext, job: MapJob) -> Result<Vec<Item>, WorkflowError> {
-    let (items, most) = (job.items.len(), job.concurrency.max(1));
-    let call = |input: &Payload| {
-        ItemCall::new(&context, &job.activity, &job.task_queue, input.clone(), job.options.clone())
-    };
-    let numbered = job.items.iter().map(call).enumerate().map(|(i, call)| async move { (i, call.await) });
-    let mut running = stream::iter(numbered.collect::<Vec<_>>()).buffer_unordered(most);
-    let mut ended: Vec<Option<Item>> = vec![None; items];
-    let mut failures: Vec<ActivityFailure> = Vec::new();
-    while let Some((i, result)) = running.next().await {
-        ended[i] = Some(match result {
-            Ok(result) => Item::Ok(result),
-            Err(failure) if failure.is_canceled() && context.canceled().is_some() => {
-                return Err(failure.into());
-            }
-            Err(failure) => {
-                failures.push(failure.clone());
-                Item::Failed(failure)
-            }
-        });
-        if let Some(too_many) = too_many(failures.iter(), job.tolerate, items) {
-            return Err(too_many.into());
-        }
-    }
-    Ok(ended.into_iter().flatten().collect())
+    let MapJob { activity, task_queue, options, items, concurrency, tolerate } = job;
+    let how = How { activity, task_queue, options, concurrency };
+    let gathered = run_items(&context, &how, &items, Some(tolerate as u64), true).await?;
+    Ok(gathered.items.unwrap_or_default())
 }
 
 /// A call of an activity that is known by its name only.
-struct ItemCall {
+pub(crate) struct ItemCall {
     call: Numbered,
     activity: String,
     command: Option<Command>,
 }
 
 impl ItemCall {
-    fn new(
+    pub(crate) fn new(
         context: &WorkflowContext,
         activity: &str,
         task_queue: &TaskQueue,

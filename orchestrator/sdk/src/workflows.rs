@@ -7,7 +7,7 @@ use millrace_core::{Blocked, Coroutine, RunInfo, WorkflowCode, WorkflowType};
 use crate::Workflow;
 use crate::hooks::Hooks;
 use crate::host::{Code, Host};
-use crate::map::MapWorkflow;
+use crate::map::{MapWorkflow, PagesWorkflow, ShardWorkflow};
 use crate::schedule::ScheduleWorkflow;
 
 /// What runs are made of.
@@ -88,6 +88,8 @@ impl Workflows {
         let version = info.version.as_deref();
         let built_in = || match info.workflow.as_str() {
             MapWorkflow::NAME => Some(Code::of::<MapWorkflow>()),
+            PagesWorkflow::NAME => Some(Code::of::<PagesWorkflow>()),
+            ShardWorkflow::NAME => Some(Code::of::<ShardWorkflow>()),
             ScheduleWorkflow::NAME => Some(Code::of::<ScheduleWorkflow>()),
             _ => None,
         };

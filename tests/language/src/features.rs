@@ -4,6 +4,7 @@
 use std::sync::Mutex;
 
 use millrace::prelude::*;
+use millrace::sources::{self, Lines};
 use serde::{Deserialize, Serialize};
 
 /// The token of the last attempt of [`left`].
@@ -77,6 +78,17 @@ async fn laters(ctx: WorkflowContext, times: u32) -> Result<(), WorkflowError> {
 async fn items(ctx: WorkflowContext, times: u32) -> Result<(), WorkflowError> {
     ctx.map(step, 0..times).await?;
     Ok(())
+}
+
+/// The input is the file.
+#[workflow]
+async fn pages(ctx: WorkflowContext, lines: String) -> Result<u64, WorkflowError> {
+    Ok(ctx.map_pages(line, sources::lines, Lines::of(lines)).summary().await?.count)
+}
+
+#[activity]
+async fn line(line: String) -> Result<usize, ActivityError> {
+    Ok(line.len())
 }
 
 #[workflow]
@@ -176,7 +188,13 @@ async fn free(ctx: WorkflowContext, times: u32) -> Result<(), WorkflowError> {
 }
 
 pub(crate) fn app() -> App {
-    let app = App::new().activity(step).activity(left).activity(alone).workflow(exclusives);
+    let app = App::new()
+        .activity(step)
+        .activity(line)
+        .workflow(pages)
+        .activity(left)
+        .activity(alone)
+        .workflow(exclusives);
     let app = app.workflow(activities).workflow(locals).workflow(laters).workflow(items).workflow(sleeps);
     let app = app.workflow(long_sleeps).workflow(limits).workflow(signals).workflow(updates).workflow(child);
     app.workflow(children).workflow(tells).workflow(lives).workflow(gives_up).workflow(free)

@@ -142,10 +142,14 @@ impl World {
 
     /// Starts a run, its id being the workflow's name and how often, and lets time pass until it has ended.
     pub fn run(&self, workflow: &str, times: u32) -> Cost {
-        let id = format!("{workflow}-{times}");
+        self.run_of(workflow, &format!("{workflow}-{times}"), &times.to_string())
+    }
+
+    /// The same with another id and input, as JSON.
+    pub fn run_of(&self, workflow: &str, id: &str, input: &str) -> Cost {
         self.cost_of(|world| {
-            world.send(&format!(r#"{{"type":"start","workflow":"{workflow}","id":"{id}","input":{times}}}"#));
-            world.until_closed(&id);
+            world.send(&format!(r#"{{"type":"start","workflow":"{workflow}","id":"{id}","input":{input}}}"#));
+            world.until_closed(id);
         })
     }
 

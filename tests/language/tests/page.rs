@@ -26,6 +26,13 @@ fn poked(world: &World, workflow: &str) -> Cost {
     })
 }
 
+/// A map over the lines of a file.
+fn lines(count: usize) -> Cost {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "a line of a file, of some length\n".repeat(count)).unwrap();
+    World::new().run_of("Pages", "pages", &format!("{:?}", file.path().to_str().unwrap()))
+}
+
 #[test]
 fn the_costs_are_those_that_are_counted() {
     let world = World::new();
@@ -39,6 +46,8 @@ fn the_costs_are_those_that_are_counted() {
     row("an activity that completes later", one_more(&world, "Laters"));
     row("a `map` of 100 items", world.run("Items", 100) - world.run("Items", 0));
     row("a `map` of 1,000 items", world.run("Items", 1_000) - World::new().run("Items", 0));
+    row("a `map_pages` over 1,000 lines", lines(1_000) - World::new().run("Items", 0));
+    row("a `map_pages` over 10,000 lines", lines(10_000) - World::new().run("Items", 0));
     row("a timer of up to 15 minutes", one_more(&world, "Sleeps"));
     row("a longer timer", one_more(&world, "LongSleeps"));
     row("a child workflow that waits once", one_more(&world, "Children"));

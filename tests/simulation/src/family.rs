@@ -2,7 +2,7 @@
 
 use futures::future::try_join_all;
 use millrace::prelude::*;
-use millrace::{IdReuse, OnCancel, ParentClose};
+use millrace::{IdReuse, OnCancel, Page, ParentClose};
 use serde::{Deserialize, Serialize};
 
 use crate::workflows::{Note, square};
@@ -45,6 +45,8 @@ pub struct Family {
     pub arrived: Vec<String>,
     pub local: Vec<u64>,
     pub mapped: Vec<Option<u64>>,
+    pub paged: Vec<Option<u64>>,
+    pub counted: (u64, u64),
 }
 
 /// Has children of every kind.
@@ -100,6 +102,10 @@ pub async fn family(ctx: WorkflowContext) -> Result<Family, WorkflowError> {
     let local = try_join_all((1..=4).map(|n| ctx.local(quick, n))).await?;
     let mapped = ctx.map(picky, 0..6).concurrency(2).tolerate(2).await?;
     let mapped = mapped.into_iter().map(Result::ok).collect();
+    let paged = ctx.map_pages(picky, upwards, 7).concurrency(3).pages_at_once(2).tolerate(3).await?;
+    let paged = paged.into_iter().map(Result::ok).collect();
+    let counted = ctx.map_pages(picky, upwards, 5).tolerate_share(0.5).summary().await?;
+    let counted = (counted.count, counted.failed);
 
     // They outlive this run's interest, and say so when they end.
     let arrivals = ctx.signals::<Arrived>();
@@ -119,7 +125,21 @@ pub async fn family(ctx: WorkflowContext) -> Result<Family, WorkflowError> {
     ctx.child(patience, ()).id(format!("{me}-left")).start();
     let ward = ward.result().await?;
     let spawned = spawned.await?;
-    Ok(Family { greeting, ward, failed, taken, stopped, spawned, superseded, undone, arrived, local, mapped })
+    Ok(Family {
+        greeting,
+        ward,
+        failed,
+        taken,
+        stopped,
+        spawned,
+        superseded,
+        undone,
+        arrived,
+        local,
+        mapped,
+        paged,
+        counted,
+    })
 }
 
 /// Fails at first.
@@ -138,6 +158,14 @@ pub async fn picky(n: u64) -> Result<u64, ActivityError> {
         return Err(ApplicationFailure::new("Three", n).non_retryable().into());
     }
     Ok(n)
+}
+
+/// Counts from zero, two numbers to a page.
+#[activity]
+pub async fn upwards(up_to: u64, cursor: Option<String>) -> Result<Page<u64>, ActivityError> {
+    let first = cursor.as_deref().unwrap_or("0").parse()?;
+    let end = up_to.min(first + 2);
+    Ok(Page { items: (first..end).collect(), next: (end < up_to).then(|| end.to_string()) })
 }
 
 /// Greets after a while.

@@ -235,6 +235,7 @@ pub fn app(clock: Arc<dyn Clock>, probe: Arc<Probe>) -> App {
         .activity(square)
         .activity(family::quick)
         .activity(family::picky)
+        .activity(family::upwards)
         .activity(flaky)
         .activity(declines)
         .activity(train)

@@ -46,7 +46,8 @@ pub enum Operation {
 impl Operation {
     /// The request to one run: another operation is a line here.
     fn message(&self, run: &Listed, request_id: RequestId) -> InboxMessage {
-        let (id, run_id, request_id) = (run.entry.workflow_id.clone(), Some(run.entry.run_id), Some(request_id));
+        let (id, run_id, request_id) =
+            (run.entry.workflow_id.clone(), Some(run.entry.run_id), Some(request_id));
         macro_rules! request {
             ($message:expr) => {{
                 let mut message = $message.of_run(run_id);
@@ -56,12 +57,16 @@ impl Operation {
         }
         match self {
             Self::Cancel { reason } => InboxMessage::Cancel(request!(StopMessage::new(id, reason.clone()))),
-            Self::Terminate { reason } => InboxMessage::Terminate(request!(StopMessage::new(id, reason.clone()))),
+            Self::Terminate { reason } => {
+                InboxMessage::Terminate(request!(StopMessage::new(id, reason.clone())))
+            }
             Self::Signal { name, input } => {
                 InboxMessage::Signal(request!(SignalMessage::new(id, name.clone(), input.clone(), None)))
             }
             Self::Resume => InboxMessage::Resume(request!(ResumeMessage::new(id))),
-            Self::Pause { reason } => InboxMessage::Pause(request!(PauseMessage::new(id, None, reason.clone()))),
+            Self::Pause { reason } => {
+                InboxMessage::Pause(request!(PauseMessage::new(id, None, reason.clone())))
+            }
             Self::Unpause => InboxMessage::Unpause(request!(UnpauseMessage::new(id, None))),
         }
     }

@@ -14,6 +14,7 @@ mod entity;
 mod fan_out;
 mod kit;
 mod main_job;
+mod map_pages;
 mod maps;
 mod queries;
 mod saga;
