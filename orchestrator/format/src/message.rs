@@ -1,6 +1,7 @@
 //! Messages: what may come through the inbox, what travels between the system's own parts, and the checks at the door.
 
 mod address;
+mod standalone;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Attributes;
 pub use address::read_request;
+pub use standalone::{STANDALONE_ACTIVITY, StandaloneActivity};
 
 /// The version of the message contract.
 pub const VERSION: u32 = 1;
@@ -525,7 +527,9 @@ fn start(m: StartMessage, message_id: &str) -> Result<Addressed, BadMessage> {
         Attributes::check(given).map_err(|bad| BadMessage(format!("attributes: {bad}")))?;
     }
     let workflow = m.workflow.as_str();
-    if workflow.starts_with("millrace.") && workflow != "millrace.schedule" {
+    if workflow == STANDALONE_ACTIVITY {
+        StandaloneActivity::read(&m.input)?;
+    } else if workflow.starts_with("millrace.") && workflow != "millrace.schedule" {
         return Err(BadMessage(format!("workflow: `{workflow}` is the engine's own; only runs start it")));
     }
     check_headers(&m.headers).map_err(BadMessage)?;

@@ -67,6 +67,7 @@ mod retry;
 mod schedule;
 mod shared;
 pub mod sources;
+mod standalone;
 mod state_cell;
 #[cfg(feature = "test")]
 mod test_env;
@@ -105,6 +106,7 @@ pub use schedule::{
     ScheduleState, ScheduleWorkflow, Trigger, Triggered, Unpause,
 };
 pub use shared::Shared;
+pub use standalone::{ActivityRun, RunActivity};
 pub use state_cell::{StateCell, Until};
 #[cfg(feature = "test")]
 pub use test_env::TestEnv;

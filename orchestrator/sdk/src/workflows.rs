@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use millrace_core::{Blocked, Coroutine, RunInfo, WorkflowCode, WorkflowType};
+use millrace_format::message::STANDALONE_ACTIVITY;
 
 use crate::Workflow;
 use crate::hooks::Hooks;
 use crate::host::{Code, Host};
 use crate::map::{MapWorkflow, PagesWorkflow, ShardWorkflow};
 use crate::schedule::ScheduleWorkflow;
+use crate::standalone::{ActivityRun, AnyActivity};
 
 /// What runs are made of.
 #[derive(Clone, Default)]
@@ -91,6 +93,7 @@ impl Workflows {
             PagesWorkflow::NAME => Some(Code::of::<PagesWorkflow>()),
             ShardWorkflow::NAME => Some(Code::of::<ShardWorkflow>()),
             ScheduleWorkflow::NAME => Some(Code::of::<ScheduleWorkflow>()),
+            STANDALONE_ACTIVITY => Some(Code::of::<ActivityRun<AnyActivity>>()),
             _ => None,
         };
         let registered = self.versions.get(info.workflow.as_str()).and_then(|versions| versions.of(version));

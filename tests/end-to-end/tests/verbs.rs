@@ -209,6 +209,47 @@ fn folders_that_cannot_be_used() {
 }
 
 #[test]
+fn an_activity_needs_no_workflow() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let engine = Engine::start(data);
+    let greet = [
+        "activity",
+        "greet",
+        "--id",
+        "g",
+        "--input",
+        "\"Ann\"",
+        "--start-to-close",
+        "90s",
+        "--max-attempts",
+        "3",
+    ];
+    let (code, out, err) = run(data, &greet);
+    assert!(code == 0 && out.starts_with("started `g` (run "), "{out} {err}");
+    assert_eq!(run(data, &["result", "g", "-q"]), (0, "\"hello Ann\"".into(), String::new()));
+    let (_, out, _) = run(data, &["show", "g", "--json"]);
+    let scheduled = out.lines().map(json).find(|event| event["type"] == "ActivityScheduled").unwrap();
+    assert_eq!(scheduled["options"]["start_to_close_ms"], 90_000);
+    assert_eq!(scheduled["options"]["retry"]["maximum_attempts"], 3);
+    let (code, _, err) = run(data, &["activity", "refuse", "--id", "r"]);
+    assert_eq!(code, 0, "{err}");
+    let (code, _, err) = run(data, &["result", "r", "-q"]);
+    assert!(code == 3 && err.contains("Refused: never"), "{code} {err}");
+    let (code, _, err) = run(data, &["activity", "greet", "--id", "x", "--start-to-close", "0s"]);
+    assert!(code == 6 && err.contains("start_to_close_ms: 0"), "{code} {err}");
+    // The same from any program.
+    let api = Api::of(data);
+    let start = r#"{"type":"start","workflow":"millrace.activity","id":"foreign",
+        "input":{"activity":"greet","task_queue":"cpu","input":"Bob","options":{"start_to_close_ms":5000}}}"#;
+    let (status, body) = api.ask("POST", "/v1/messages?wait=absorbed", start);
+    assert!(status == 200 && body["run_id"].is_string(), "{status} {body}");
+    let (status, body) = api.ask("GET", "/v1/workflows/foreign/result?timeout_s=20", "");
+    assert_eq!((status, &body["result"]), (200, &Value::from("hello Bob")));
+    assert_eq!(engine.terminate(), 0);
+}
+
+#[test]
 fn the_http_api_is_guarded_and_names_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let _engine = Engine::start(folder.path());
@@ -250,6 +291,20 @@ fn the_http_api_is_guarded_and_names_what_is_wrong() {
         ("POST", "/v1/messages", r#"{"type":"start","workflow":7,"id":"a"}"#, 400, "workflow: "),
         ("POST", "/v1/messages", r#"{"type":"outcome"}"#, 400, "internal"),
         ("POST", "/v1/messages", r#"{"type":"start","workflow":"W","id":"a","typo":1}"#, 400, "typo"),
+        (
+            "POST",
+            "/v1/messages",
+            r#"{"type":"start","workflow":"millrace.map","id":"a"}"#,
+            400,
+            "engine's own",
+        ),
+        (
+            "POST",
+            "/v1/messages",
+            r#"{"type":"start","workflow":"millrace.activity","id":"a","input":{"activity":"greet","queue":"gpu"}}"#,
+            400,
+            "unknown field `queue`",
+        ),
         ("POST", "/v1/messages?wait=never", "{}", 400, "wait"),
         ("POST", "/v1/messages", &large, 413, "larger than"),
         ("POST", "/v1/workflows/s/update", r#"{"name":"add","input":1000}"#, 409, "too much"),

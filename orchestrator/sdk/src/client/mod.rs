@@ -168,6 +168,10 @@ impl Client {
         _workflow: F,
         id: impl AsRef<str>,
     ) -> Result<Handle<F::Workflow>, RunError> {
+        self.typed_handle(id)
+    }
+
+    pub(crate) fn typed_handle<W: Workflow>(&self, id: impl AsRef<str>) -> Result<Handle<W>, RunError> {
         let id = WorkflowId::new(id).map_err(|bad| RunError::Rejected(format!("id: {bad}")))?;
         Ok(Handle::new(self.backend.clone(), id, None))
     }

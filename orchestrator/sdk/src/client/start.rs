@@ -32,6 +32,20 @@ impl<W: Workflow> Start<W> {
         Self { backend, message, or_existing: false, workflow: PhantomData }
     }
 
+    /// Its input comes later, by [`with_input`](Self::with_input).
+    pub(crate) fn without_input(backend: Arc<dyn Backend>, id: &str) -> Self {
+        let message = message(W::NAME, id, &());
+        Self { backend, message, or_existing: false, workflow: PhantomData }
+    }
+
+    /// Gives the start its input, or the reason why there is none.
+    pub(crate) fn with_input(self, input: Result<W::Input, RunError>) -> Self {
+        self.with(|message| {
+            message.input = payload("input", &input?)?;
+            Ok(())
+        })
+    }
+
     /// Delivers a signal together with the start: signal-with-start.
     pub fn signal<S: Signal + AcceptedBy<W>>(self, signal: S) -> Self {
         self.with(|message| {

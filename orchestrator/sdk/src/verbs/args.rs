@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use millrace_core::{IdConflict, IdReuse, Namespace, RequestId, RunId, WorkflowId, WorkflowType};
+use millrace_core::{
+    IdConflict, IdReuse, Namespace, RequestId, RunId, TaskQueue, WorkflowId, WorkflowType,
+};
 
 use crate::dev::{Options, Retention};
 use crate::hooks::Hooks;
@@ -68,6 +70,8 @@ pub(super) enum Verb {
     Dev(DevArgs),
     /// Start a workflow
     Start(StartArgs),
+    /// Run one activity, without a workflow; `result` waits for what it gives
+    Activity(ActivityArgs),
     /// Tell a workflow something
     Signal(SignalArgs),
     /// Ask a workflow for a change, and print its answer
@@ -118,6 +122,15 @@ pub(super) struct DevArgs {
     /// How long closed runs are kept, such as 30d, at least 14d; for ever if not said
     #[arg(long, env = "MILLRACE_RETENTION", value_name = "DAYS")]
     pub(super) retention: Option<Retention>,
+    /// How many attempts of an activity run at a time, such as train=1,resize=8
+    #[arg(
+        long,
+        env = "MILLRACE_LIMITS",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "NAME=N,…"
+    )]
+    pub(super) limits: String,
 }
 
 #[derive(Debug, Args)]
@@ -172,6 +185,48 @@ pub(super) struct StartArgs {
     /// A short text that is handed on to children and activities; may be given more than once
     #[arg(long = "header", value_parser = header, value_name = "NAME=VALUE")]
     pub(super) headers: Vec<(String, String)>,
+    /// Makes the start count once, however often it is sent
+    #[arg(long, value_name = "ID")]
+    pub(super) request_id: Option<RequestId>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ActivityArgs {
+    /// The activity's name
+    pub(super) activity: String,
+    /// The id of its run: at most one of the id is open at a time
+    #[arg(long)]
+    pub(super) id: WorkflowId,
+    /// The input: JSON, @file, or - for standard input
+    #[arg(long, default_value = "null", value_name = "JSON")]
+    pub(super) input: String,
+    /// Where its task waits
+    #[arg(long, default_value = "cpu", value_name = "QUEUE")]
+    pub(super) task_queue: TaskQueue,
+    /// How long one attempt may run, such as 90s, 15m, 2h or 7d; 10m if not said
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub(super) start_to_close: Option<Duration>,
+    /// How long all attempts may take together, waits included
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub(super) schedule_to_close: Option<Duration>,
+    /// How long the task may wait for a worker
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub(super) schedule_to_start: Option<Duration>,
+    /// The longest silence between two heartbeats
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub(super) heartbeat: Option<Duration>,
+    /// How many attempts there are at most; 0 for no limit
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(super) max_attempts: u32,
+    /// If a run of this id is open: fail, use_existing or terminate_existing
+    #[arg(long, value_parser = word::<IdConflict>, default_value = "fail", value_name = "WHAT")]
+    pub(super) id_conflict: IdConflict,
+    /// If the id was used: allow_duplicate, allow_duplicate_failed_only or reject_duplicate
+    #[arg(long, value_parser = word::<IdReuse>, default_value = "allow_duplicate", value_name = "WHAT")]
+    pub(super) id_reuse: IdReuse,
     /// Makes the start count once, however often it is sent
     #[arg(long, value_name = "ID")]
     pub(super) request_id: Option<RequestId>,

@@ -144,6 +144,7 @@ impl Main {
             },
             Some(Verb::Dev(args)) => engine::dev(self.app, place, &args).await,
             Some(Verb::Start(args)) => requests::start(place, args).await,
+            Some(Verb::Activity(args)) => requests::activity(place, args).await,
             Some(Verb::Signal(args)) => requests::signal(place, args).await,
             Some(Verb::Update(args)) => asks::update(place, args).await,
             Some(Verb::Query(args)) => asks::query(self.app, place, args).await,

@@ -2,14 +2,15 @@
 
 use std::io::Read as _;
 
-use super::args::{Place, SignalArgs, StartArgs, StopArgs, Target, TargetArgs};
+use super::args::{ActivityArgs, Place, SignalArgs, StartArgs, StopArgs, Target, TargetArgs};
 use super::connect::{Connected, Missing, connect};
 use super::failure::{Failure, Verdict};
 use super::say;
 use crate::client::Sent;
-use millrace_core::{Payload, WorkflowId};
+use millrace_core::{ActivityOptions, Payload, WorkflowId, WorkflowType};
 use millrace_format::message::{
-    Ignored, InboxMessage, ResumeMessage, SignalMessage, StartMessage, StopMessage,
+    Ignored, InboxMessage, ResumeMessage, STANDALONE_ACTIVITY, SignalMessage, StandaloneActivity,
+    StartMessage, StopMessage,
 };
 
 /// Which way to stop.
@@ -50,6 +51,44 @@ pub(super) async fn start(place: &Place, args: StartArgs) -> Verdict {
         attributes,
         headers: args.headers.into_iter().collect(),
         start_delay_s: args.delay.filter(|delay| !delay.is_zero()).map(|delay| delay.as_secs_f64()),
+        signal: None,
+        update: None,
+    };
+    send(&connected, place, InboxMessage::Start(message), (&id, "started", args.json)).await
+}
+
+pub(super) async fn activity(place: &Place, args: ActivityArgs) -> Verdict {
+    let defaults = ActivityOptions::default();
+    let options = ActivityOptions {
+        start_to_close: args.start_to_close.unwrap_or(defaults.start_to_close),
+        schedule_to_close: args.schedule_to_close,
+        schedule_to_start: args.schedule_to_start,
+        heartbeat: args.heartbeat,
+        ..defaults
+    };
+    let (activity, task_queue, input) = (args.activity, args.task_queue, json("--input", &args.input)?);
+    let mut asked = StandaloneActivity { activity, task_queue, input, options };
+    asked.options.retry.maximum_attempts = args.max_attempts;
+    asked.check().map_err(Failure::rejected)?;
+    let input = Payload::of(&asked).map_err(|error| Failure::usage(format!("--input: {error}")))?;
+    let connected = connect(place, Missing::Create).await?;
+    let id = args.id.clone();
+    let message = StartMessage {
+        kind: Ignored,
+        v: None,
+        id: args.id,
+        run_id: None,
+        namespace: Some(place.namespace.clone()),
+        request_id: args.request_id,
+        workflow: WorkflowType::new(STANDALONE_ACTIVITY).map_err(|bad| Failure::usage(bad.to_string()))?,
+        input,
+        id_reuse: args.id_reuse,
+        id_conflict: args.id_conflict,
+        execution_timeout_s: None,
+        run_timeout_s: None,
+        memo: None,
+        attributes: None,
+        start_delay_s: None,
         signal: None,
         update: None,
     };

@@ -20,6 +20,7 @@ mod queries;
 mod saga;
 mod schedule_costs;
 mod schedules;
+mod standalone;
 mod starts;
 mod state;
 mod test_kit;
