@@ -5,6 +5,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use millrace_core::{Fault, Payload, Task};
 
+use crate::worker::Limit;
+
 /// What a running attempt can say to its worker, and ask.
 pub trait Attempt: Send + Sync {
     /// The task that is being run.
@@ -42,6 +44,11 @@ pub trait ActivityCode: Send + Sync {
     /// Whether two inputs say the same, however they are written: what is encrypted has other bits each time.
     fn is_same(&self, one: &Payload, other: &Payload) -> bool {
         one == other
+    }
+
+    /// How many attempts of it run at a time in this process; no limit if none is given. The same one at every call.
+    fn limit(&self, _activity: &str) -> Option<Arc<Limit>> {
+        None
     }
 
     /// Runs one attempt.

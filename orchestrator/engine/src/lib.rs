@@ -34,4 +34,4 @@ pub use retention::{BadRetention, PurgeReport, Purger, Retention};
 pub use sweep::{SweepReport, Sweeper};
 pub use tick::Ticker;
 pub(crate) use worker::BAD_TASK;
-pub use worker::{Left, Stop, Worker, WorkerConfig};
+pub use worker::{Left, Limit, Stop, Worker, WorkerConfig};

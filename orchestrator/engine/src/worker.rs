@@ -1,6 +1,7 @@
 //! The worker: takes tasks from one task queue, runs their activities, reports outcomes (§6). Nothing else.
 
 mod lease;
+mod room;
 mod running;
 mod supervise;
 mod task;
@@ -17,6 +18,8 @@ use millrace_format::Keys;
 use crate::activity_code::ActivityCode;
 use crate::load::Reader;
 use crate::ports::{Delivery, Ports, QueueName};
+
+pub use room::Limit;
 
 /// Begins the reason with which a task that is none is dead-lettered.
 pub(crate) const BAD_TASK: &str = "not a task: ";

@@ -46,6 +46,9 @@ fn describe(
     let name = wire_name(&function.signature.ident, attributes);
     let (input, output) = (input_type(parameters), function.output());
     let queue = attributes.task_queue.as_ref().map(|queue| quote!(const TASK_QUEUE: &'static str = #queue;));
+    let most = attributes
+        .max_concurrent
+        .map(|most| quote!(const MAX_CONCURRENT: ::core::option::Option<usize> = ::core::option::Option::Some(#most);));
     let (settings, mentioned) = (&attributes.settings, &attributes.mentioned);
     let options = (!settings.is_empty()).then(|| {
         quote! {
@@ -63,6 +66,7 @@ fn describe(
             type Output = #output;
             const NAME: &'static str = #name;
             #queue
+            #most
             #options
         }
     }

@@ -18,7 +18,7 @@ use crate::message::Kind;
 ///
 /// Options: `name`, `task_queue`, `start_to_close`, `schedule_to_close`, `schedule_to_start`, `heartbeat`,
 /// `max_attempts`, `initial_interval`, `maximum_interval`, `backoff_coefficient`, `non_retryable(Type, …)`,
-/// `exclusive`, `completes_later`. Durations are texts such as `"500ms"`, `"30s"`, `"10m"`, `"5h"`, `"2d"`.
+/// `exclusive`, `completes_later`, `max_concurrent` (how many attempts run at a time in one worker process). Durations are texts such as `"500ms"`, `"30s"`, `"10m"`, `"5h"`, `"2d"`.
 ///
 /// Parameters of type `ActivityContext` and `Shared<T>` are provided; the others are the input: none is `()`, one is
 /// itself, several are a tuple. Without a body it is a declaration of work that runs elsewhere.

@@ -10,13 +10,14 @@ use crate::value;
 
 const KNOWN: &str = "unknown option; an activity takes: name, task_queue, start_to_close, schedule_to_close, \
                      schedule_to_start, heartbeat, max_attempts, initial_interval, maximum_interval, \
-                     backoff_coefficient, non_retryable(..), exclusive, completes_later";
+                     backoff_coefficient, non_retryable(..), exclusive, completes_later, max_concurrent";
 
 /// What the attribute says.
 #[derive(Default)]
 pub(crate) struct ActivityAttributes {
     pub(crate) name: Option<String>,
     pub(crate) task_queue: Option<String>,
+    pub(crate) max_concurrent: Option<usize>,
     /// Statements that change `o`, the activity's options.
     pub(crate) settings: Vec<TokenStream>,
     /// Types that must exist.
@@ -41,6 +42,7 @@ impl ActivityAttributes {
         match option.as_str() {
             "name" => self.name = Some(value::name(&text(meta)?, value::LONGEST_NAME, value::NAME_EXTRA)?),
             "task_queue" => self.task_queue = Some(value::name(&text(meta)?, 40, "-_")?),
+            "max_concurrent" => self.max_concurrent = Some(at_least_one(&meta.value()?.parse()?)?),
             "start_to_close" => self.duration(meta, |d| quote!(o.start_to_close = #d;))?,
             "schedule_to_close" => self.duration(meta, |d| quote!(o.schedule_to_close = Some(#d);))?,
             "schedule_to_start" => self.duration(meta, |d| quote!(o.schedule_to_start = Some(#d);))?,
@@ -112,6 +114,13 @@ impl ActivityAttributes {
         }
         self.settings.push(quote!(o.retry.backoff_coefficient = #value;));
         Ok(())
+    }
+}
+
+fn at_least_one(number: &LitInt) -> syn::Result<usize> {
+    match number.base10_parse()? {
+        0 => Err(syn::Error::new_spanned(number, "expected a number, at least 1")),
+        n => Ok(n),
     }
 }
 

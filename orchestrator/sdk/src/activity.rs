@@ -24,6 +24,9 @@ pub trait Activity: Send + 'static {
     /// Where its tasks wait.
     const TASK_QUEUE: &'static str = "cpu";
 
+    /// How many attempts of it run at a time in one worker process; as many as there are slots if not said.
+    const MAX_CONCURRENT: Option<usize> = None;
+
     /// Time limits and retries, unless the call says otherwise.
     fn options() -> ActivityOptions {
         ActivityOptions::default()

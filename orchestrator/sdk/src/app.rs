@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use millrace_core::{ApplicationFailure, Fault, Payload, TaskQueue, WorkflowCode};
 #[cfg(feature = "test")]
 use millrace_core::{Blocked, RunInfo};
-use millrace_engine::{ActivityCode, Attempt};
+use millrace_engine::{ActivityCode, Attempt, Limit};
 
 use crate::codec::Codec;
 use crate::hooks::Hooks;
@@ -32,6 +32,7 @@ pub struct App {
 #[derive(Clone, Default)]
 pub(crate) struct Activities {
     entries: BTreeMap<&'static str, Entry>,
+    limits: BTreeMap<String, Arc<Limit>>,
     shares: Arc<Shares>,
     hooks: Hooks,
 }
@@ -121,6 +122,9 @@ impl App {
     {
         let name = F::Activity::NAME;
         let entry = Entry::of::<F::Activity>();
+        if let Some(most) = F::Activity::MAX_CONCURRENT {
+            self.activities.limits.entry(name.to_owned()).or_insert_with(|| Limit::new(most));
+        }
         if self.activities.entries.insert(name, entry).is_some() {
             self.problems.push(format!("two activities are named `{name}`: give one of them another `name`"));
         }
@@ -152,6 +156,30 @@ impl App {
         Self { hooks, ..self }
     }
 
+    /// At most so many attempts of an activity run at a time in this process, whatever its attribute (`max_concurrent`) says:
+    /// for one program on machines of different sizes. Further tasks wait in the worker, each in a slot, and cost neither an
+    /// attempt nor a receive; an activity that should not hold up others has a task queue of its own. Code that was stopped
+    /// and runs on still counts.
+    ///
+    /// In a function, where each invocation may be a process of its own, the function's reserved concurrency is the limit.
+    #[must_use]
+    pub fn limit(mut self, activity: impl Into<String>, most: usize) -> Self {
+        let activity = activity.into();
+        if most == 0 {
+            self.problems
+                .push(format!("the limit of activity `{activity}` is 0, so it would never run: at least 1"));
+        }
+        self.activities.limits.insert(activity, Limit::new(most));
+        self
+    }
+
+    /// The same for limits such as `train=1,resize=8`.
+    #[cfg(any(feature = "embedded", feature = "aws"))]
+    pub(crate) fn limits(self, text: &str) -> Result<Self, String> {
+        let limits = text.split(',').map(str::trim).filter(|limit| !limit.is_empty());
+        limits.map(limit).try_fold(self, |app, limit| limit.map(|(activity, most)| app.limit(activity, most)))
+    }
+
     /// What would go wrong later: names that are used twice, dependencies that nobody shares. One line for each.
     pub fn check(&self) -> Result<(), String> {
         let mut problems = self.problems.clone();
@@ -165,6 +193,10 @@ impl App {
                 problems.push(format!("activity `{name}`: {error}"));
             }
         }
+        let limits = self.activities.limits.keys();
+        problems.extend(limits.filter(|name| !self.activities.entries.contains_key(name.as_str())).map(
+            |name| format!("there is a limit for activity `{name}`, which is not registered: check its name"),
+        ));
         if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
     }
 
@@ -214,6 +246,15 @@ impl std::fmt::Debug for App {
     }
 }
 
+/// `train=1`
+#[cfg(any(feature = "embedded", feature = "aws"))]
+fn limit(text: &str) -> Result<(&str, usize), String> {
+    let parts = text.split_once('=').and_then(|(name, most)| Some((name.trim(), most.trim().parse().ok()?)));
+    parts
+        .filter(|(name, most)| !name.is_empty() && *most > 0)
+        .ok_or_else(|| format!("`{text}` is no limit of an activity such as train=1"))
+}
+
 impl ActivityCode for Activities {
     fn knows(&self, activity: &str) -> bool {
         self.entry(activity).is_some()
@@ -221,6 +262,10 @@ impl ActivityCode for Activities {
 
     fn names(&self) -> Vec<String> {
         self.entries.keys().map(ToString::to_string).collect()
+    }
+
+    fn limit(&self, activity: &str) -> Option<Arc<Limit>> {
+        self.limits.get(activity).cloned()
     }
 
     fn run(&self, attempt: Arc<dyn Attempt>) -> BoxFuture<'static, Result<Payload, Fault>> {

@@ -51,6 +51,8 @@ const STAY: Duration = Duration::from_secs(60);
 /// The process that serves one task queue by long polls.
 pub fn worker(app: App) -> ExitCode {
     run(async move {
+        let limits = variable("MILLRACE_LIMITS").unwrap_or_default();
+        let app = app.limits(&limits).map_err(|bad| format!("MILLRACE_LIMITS: {bad}"))?;
         app.check()?;
         let queue = task_queue("gpu")?;
         let deployment = Deployment::connect(&[QueueName::events(), QueueName::task(&queue)]).await?;

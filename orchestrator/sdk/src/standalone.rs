@@ -13,7 +13,6 @@ use millrace_format::message::{STANDALONE_ACTIVITY, StandaloneActivity};
 use serde::Serialize;
 
 use crate::WorkflowError;
-use crate::call::read;
 use crate::client::Start;
 use crate::map::ItemCall;
 use crate::workflow::{Run, Workflow};
@@ -36,6 +35,7 @@ impl<A: Activity> Workflow for ActivityRun<A> {
     type Input = StandaloneActivity;
     type Output = A::Output;
     const NAME: &'static str = STANDALONE_ACTIVITY;
+    const IS_BUILT_IN: bool = true;
     const ACCEPTS: &'static [&'static str] = &[];
 
     fn run(context: WorkflowContext, asked: StandaloneActivity) -> Run<A::Output> {
@@ -51,7 +51,8 @@ async fn run<T: serde::de::DeserializeOwned>(
     let result = ItemCall::new(&context, &activity, &task_queue, input, options).await?;
     let what = || format!("the result of activity `{activity}`");
     let bad = |bad| ApplicationFailure::new("BadResult", bad).non_retryable();
-    Ok(read(&result, what).map_err(bad)?)
+    // As it is: the activity has encoded it, and the client decodes it.
+    Ok(context.journal().codecs.read_plain(&result, what).map_err(bad)?)
 }
 
 impl Client {

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use futures::task::AtomicWaker;
 use millrace_core::{Fault, Payload, Task};
 
+use super::room::Room;
 use crate::activity_code::Attempt;
 
 /// What the code says and is told.
@@ -15,6 +16,8 @@ pub(super) struct Running {
     task: Task,
     epoch: u64,
     progress: Option<Payload>,
+    /// Given to the code, which has it until it really ends.
+    room: Mutex<Option<Room>>,
     state: Mutex<State>,
     supervisor: AtomicWaker,
 }
@@ -30,8 +33,13 @@ struct State {
 }
 
 impl Running {
-    pub(super) fn new(task: Task, epoch: u64, progress: Option<Payload>) -> Self {
-        Self { task, epoch, progress, state: Mutex::default(), supervisor: AtomicWaker::new() }
+    pub(super) fn new(task: Task, epoch: u64, progress: Option<Payload>, room: Option<Room>) -> Self {
+        let (room, state, supervisor) = (Mutex::new(room), Mutex::default(), AtomicWaker::new());
+        Self { task, epoch, progress, room, state, supervisor }
+    }
+
+    pub(super) fn take_room(&self) -> Option<Room> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(super) fn task_ref(&self) -> &Task {

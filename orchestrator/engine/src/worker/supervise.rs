@@ -18,7 +18,7 @@ use super::{Stop, Worker};
 use crate::ports::{Delivery, SpawnHandle};
 
 /// What an attempt needs beyond its start-to-close: to report, and to delete the task.
-const FOR_THE_REPORT: Duration = Duration::from_secs(15);
+pub(super) const FOR_THE_REPORT: Duration = Duration::from_secs(15);
 
 /// How an attempt ended.
 pub(super) enum Ended {
@@ -118,11 +118,12 @@ impl Worker {
     fn launch(&self, running: &Arc<Running>) -> (Fuse<oneshot::Receiver<Answer>>, SpawnHandle) {
         let (sender, receiver) = oneshot::channel();
         let (code, attempt, runs) = (self.code.clone(), running.clone(), self.code_runs.clone());
+        let room = running.take_room();
         let handle = self.ports.spawn.spawn(
             async move {
                 // Called in here: code that panics before its first await must not take the worker along.
                 let answer = code.run(attempt).await;
-                drop(runs); // First: whoever has the answer finds the code ended.
+                drop((runs, room)); // First: whoever has the answer finds the code ended.
                 let _ = sender.send(answer);
             }
             .boxed(),

@@ -10,6 +10,7 @@ use millrace_core::{
 use millrace_format::message;
 
 use super::lease::{Claim, Held};
+use super::room::{Room, Waited};
 use super::running::Running;
 use super::supervise::Ended;
 use super::{BAD_TASK, Stop, Worker};
@@ -95,6 +96,26 @@ impl Worker {
         if let Some(fault) = self.too_late(&task, delivery.receive_count) {
             return self.finish(delivery, &task, OutcomeResult::Failed(fault), None, &stop).await;
         }
+        match self.room(delivery, &task, &stop, until).await? {
+            Waited::Room(room) => self.begin(delivery, task, room, stop, until).await,
+            // It has not begun: its time to start goes on.
+            Waited::Back(wait) => self.send_again(delivery, &task, wait).await,
+            Waited::TooLate(fault) => {
+                self.finish(delivery, &task, OutcomeResult::Failed(fault), None, &stop).await
+            }
+            Waited::Unwanted => self.done(delivery).await,
+        }
+    }
+
+    /// There is room for the attempt: it begins, unless somebody else has it.
+    async fn begin(
+        &self,
+        delivery: &Delivery,
+        task: Task,
+        room: Option<Room>,
+        stop: Stop,
+        until: Option<Timestamp>,
+    ) -> Result<(), TaskError> {
         let held = if task.options.needs_lease() {
             match self.claim(&task).await.or_else(busy_if_away)? {
                 Claim::Held(held) if held.lease.vanished >= self.config.most_vanished.max(1) => {
@@ -118,7 +139,7 @@ impl Worker {
         };
         let (epoch, progress) =
             held.as_ref().map_or((0, None), |held| (held.lease.epoch, held.lease.details.clone()));
-        let running = Arc::new(Running::new(task, epoch, progress));
+        let running = Arc::new(Running::new(task, epoch, progress, room));
         match self.supervise(delivery, running.clone(), held, stop.clone(), until).await {
             Ended::With(result, held) => self.finish(delivery, running.task_ref(), result, held, &stop).await,
             Ended::Left(held) => {
@@ -150,7 +171,17 @@ impl Worker {
         Ok(current && head.header.activities.iter().any(waits))
     }
 
-    fn too_late(&self, task: &Task, receive_count: u32) -> Option<Fault> {
+    /// By when it must have begun. One that comes again has found a worker before.
+    pub(super) fn start_by(&self, task: &Task, receive_count: u32) -> Option<Timestamp> {
+        let start = task.options.schedule_to_start.filter(|_| receive_count == 1);
+        let limits = [
+            start.map(|limit| task.available_at.plus(limit)),
+            task.options.schedule_to_close.map(|limit| task.scheduled_at.plus(limit)),
+        ];
+        limits.into_iter().flatten().min()
+    }
+
+    pub(super) fn too_late(&self, task: &Task, receive_count: u32) -> Option<Fault> {
         let now = self.ports.clock.now();
         let passed = |since: millrace_core::Timestamp, limit: Option<Duration>| {
             limit.is_some_and(|limit| since.plus(limit) <= now)
@@ -257,7 +288,12 @@ impl Worker {
     async fn come_back(&self, delivery: &Delivery, task: Task, wait: Duration) -> Result<(), TaskError> {
         let delay = wait.min(<dyn crate::ports::Queues>::LONGEST_DELAY);
         let again = Task { available_at: self.ports.clock.now().plus(delay), ..task };
-        let again = OutMessage { body: message::write(&again), delay, error: None };
+        self.send_again(delivery, &again, delay).await
+    }
+
+    /// A fresh copy of the task in the place of the one that was delivered.
+    async fn send_again(&self, delivery: &Delivery, task: &Task, delay: Duration) -> Result<(), TaskError> {
+        let again = OutMessage { body: message::write(task), delay, error: None };
         send_one(&self.ports, &self.queue, again).await?;
         self.done(delivery).await
     }

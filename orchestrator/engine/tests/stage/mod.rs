@@ -17,7 +17,7 @@ use millrace_conformance::{Process, Sim};
 use millrace_core::{EventKind, Fault, Namespace, Payload, Runaway, TaskQueue, Timestamp, WorkflowId};
 use millrace_engine::ports::{Clock, Ports, QueueName};
 use millrace_engine::{
-    ActivityCode, Attempt, Client, DeadLetters, Orchestrator, OrchestratorConfig, PurgeReport, Purger,
+    ActivityCode, Attempt, Client, DeadLetters, Limit, Orchestrator, OrchestratorConfig, PurgeReport, Purger,
     Retention, Stop, SweepReport, Sweeper, Ticker, Worker, WorkerConfig,
 };
 use millrace_format::{Head, Keys, Lease};
@@ -52,6 +52,8 @@ pub struct Stage {
     pub sim: Sim,
     pub memory: Arc<Memory>,
     activities: Arc<Mutex<BTreeMap<String, Code>>>,
+    /// How many attempts of an activity run at a time in each process.
+    limits: Arc<Mutex<BTreeMap<String, usize>>>,
     ran: Arc<Mutex<Vec<Ran>>>,
     /// How many turns a run may make on its own: by default what is advised, so every test says that it is enough.
     pub runaway: Option<Runaway>,
@@ -87,6 +89,7 @@ impl Stage {
             memory,
             sim,
             activities: Arc::default(),
+            limits: Arc::default(),
             ran: Arc::default(),
             runaway: Some(Runaway::default()),
             max_receive: 1,
@@ -110,6 +113,11 @@ impl Stage {
     {
         let code: Code = Arc::new(move |attempt, clock| code(attempt, clock).boxed());
         self.activities.lock().unwrap().insert(name.to_owned(), code);
+    }
+
+    /// At most so many attempts at a time, in each process that begins from now on.
+    pub fn limit(&self, name: &str, most: usize) {
+        self.limits.lock().unwrap().insert(name.to_owned(), most);
     }
 
     /// Attempts that ran, in order.
@@ -142,7 +150,7 @@ impl Stage {
         let ports = wrap(&process, self.ports(&process));
         let config =
             OrchestratorConfig { build: "b1".into(), runaway: self.runaway, ..OrchestratorConfig::default() };
-        let local = Activities { stage: self.clone(), process: name.to_owned(), clock: ports.clock.clone() };
+        let local = Activities::of(self, name, &ports.clock);
         let orchestrator = Orchestrator::new(ports, Arc::new(Script), config);
         let orchestrator = Arc::new(orchestrator.with_local_activities(Arc::new(local)));
         for queue in [QueueName::inbox(), QueueName::events()] {
@@ -193,7 +201,7 @@ impl Stage {
         let process = self.sim.process(name);
         let (gate, ports) = Gate::wrap(&self.ports(&process));
         let ports = wrap(&process, ports);
-        let code = Activities { stage: self.clone(), process: name.to_owned(), clock: ports.clock.clone() };
+        let code = Activities::of(self, name, &ports.clock);
         let worker = Worker::new(ports, Arc::new(code), config(WorkerConfig::new(cpu())));
         let (sender, receiver) = oneshot::channel::<()>();
         let stop: Stop = receiver.map(|_| ()).boxed().shared();
@@ -209,13 +217,18 @@ impl Stage {
     /// A function that an event source calls with one task at a time: hidden for `time`, which is also what the function
     /// has. What it does not delete comes again.
     pub fn function(&self, name: &str, time: Duration) -> Process {
+        self.function_with(name, time, 1)
+    }
+
+    /// The same with so many tasks at a time.
+    pub fn function_with(&self, name: &str, time: Duration, batch: usize) -> Process {
         let process = self.sim.process(name);
         let ports = self.ports(&process);
-        let code = Activities { stage: self.clone(), process: name.to_owned(), clock: ports.clock.clone() };
+        let code = Activities::of(self, name, &ports.clock);
         let worker = Worker::new(ports.clone(), Arc::new(code), WorkerConfig::new(cpu()));
         process.spawn(async move {
             loop {
-                let batch = ports.queues.receive(&QueueName::task(&cpu()), 1, 20 * SECOND, time).await;
+                let batch = ports.queues.receive(&QueueName::task(&cpu()), batch, 20 * SECOND, time).await;
                 let never: Stop = futures::future::pending().boxed().shared();
                 worker.handle(batch.unwrap_or_default(), ports.clock.now().plus(time), never).await;
             }
@@ -431,9 +444,22 @@ struct Activities {
     stage: Stage,
     process: String,
     clock: Arc<dyn Clock>,
+    limits: BTreeMap<String, Arc<Limit>>,
+}
+
+impl Activities {
+    fn of(stage: &Stage, process: &str, clock: &Arc<dyn Clock>) -> Self {
+        let limits = stage.limits.lock().unwrap();
+        let limits = limits.iter().map(|(name, most)| (name.clone(), Limit::new(*most))).collect();
+        Self { stage: stage.clone(), process: process.to_owned(), clock: clock.clone(), limits }
+    }
 }
 
 impl ActivityCode for Activities {
+    fn limit(&self, activity: &str) -> Option<Arc<Limit>> {
+        self.limits.get(activity).cloned()
+    }
+
     fn knows(&self, activity: &str) -> bool {
         self.stage.activities.lock().unwrap().contains_key(activity)
     }

@@ -9,7 +9,7 @@ use millrace_core::{
     ApplicationFailure, Event, Payload, RequestId, RunId, WithStart, WorkflowFailure, WorkflowId,
 };
 use millrace_engine::{DeadLetter, Letters, Listed, Outcome, Treated, Treatment};
-use millrace_format::message::{InboxMessage, StartMessage};
+use millrace_format::message::{InboxMessage, STANDALONE_ACTIVITY, StandaloneActivity, StartMessage};
 
 use super::backend::{Backend, Description, Filter, Sent};
 use super::error::RunError;
@@ -63,9 +63,11 @@ impl Coded {
 
     fn start(&self, start: &mut StartMessage) -> Result<(), RunError> {
         self.hooks.interceptors.start(start.workflow.as_str(), start.id.as_str(), &mut start.headers);
-        // In what a schedule is given, the input of the workflow that it starts is encoded already.
-        if start.workflow.as_str() != ScheduleWorkflow::NAME {
-            self.encode("input", &mut start.input)?;
+        match start.workflow.as_str() {
+            // In what a schedule is given, the input of the workflow that it starts is encoded already.
+            ScheduleWorkflow::NAME => {}
+            STANDALONE_ACTIVITY => self.standalone(&mut start.input)?,
+            _ => self.encode("input", &mut start.input)?,
         }
         if let Some(memo) = &mut start.memo {
             self.encode("memo", memo)?;
@@ -73,6 +75,15 @@ impl Coded {
         for WithStart { name, input } in [&mut start.signal, &mut start.update].into_iter().flatten() {
             self.encode(name, input)?;
         }
+        Ok(())
+    }
+
+    /// The engine reads which activity is asked for; only what that is given is the user's.
+    fn standalone(&self, input: &mut Payload) -> Result<(), RunError> {
+        // One that cannot be read is refused at the door, which says why.
+        let Ok(mut asked) = input.read::<StandaloneActivity>() else { return Ok(()) };
+        self.encode("input.input", &mut asked.input)?;
+        *input = Payload::of(&asked).map_err(|bad| RunError::Rejected(format!("input: {bad}")))?;
         Ok(())
     }
 

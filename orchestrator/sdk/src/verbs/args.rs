@@ -10,9 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use millrace_core::{
-    IdConflict, IdReuse, Namespace, RequestId, RunId, TaskQueue, WorkflowId, WorkflowType,
-};
+use millrace_core::{IdConflict, IdReuse, Namespace, RequestId, RunId, TaskQueue, WorkflowId, WorkflowType};
 
 use crate::dev::{Options, Retention};
 use crate::hooks::Hooks;

@@ -28,6 +28,9 @@ pub(super) async fn dev(app: Option<MakeApp>, place: &Place, args: &DevArgs) -> 
     log(LevelFilter::INFO);
     let options =
         Options { port: Some(args.port), slots: args.slots, retention: args.retention, ..options(place) };
+    let limits = args.limits.clone();
+    let app: MakeApp =
+        Box::new(move |data| Ok(app(data)?.limits(&limits).map_err(|bad| format!("--limits: {bad}"))?));
     let (dev, app) = begin(app, place, options).await?;
     introduce(&dev, &app, &place.data);
     interrupted().await;

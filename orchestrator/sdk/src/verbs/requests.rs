@@ -88,6 +88,7 @@ pub(super) async fn activity(place: &Place, args: ActivityArgs) -> Verdict {
         run_timeout_s: None,
         memo: None,
         attributes: None,
+        headers: Default::default(),
         start_delay_s: None,
         signal: None,
         update: None,
