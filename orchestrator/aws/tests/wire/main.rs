@@ -6,6 +6,7 @@
 mod checks;
 mod conditional_deletes;
 mod deletes;
+mod pieces;
 mod reads;
 mod sends;
 mod server;

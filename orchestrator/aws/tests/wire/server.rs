@@ -102,7 +102,7 @@ impl Server {
     }
 
     /// Three quick attempts.
-    pub(crate) async fn aws_with_bucket(&self, bucket: &str) -> Aws {
+    pub(crate) async fn config(&self) -> aws_config::SdkConfig {
         let retries = RetryConfig::standard()
             .with_max_attempts(ATTEMPTS as u32)
             .with_initial_backoff(Duration::from_millis(1))
@@ -115,12 +115,16 @@ impl Server {
             .timeout_config(
                 TimeoutConfig::builder().operation_attempt_timeout(Duration::from_millis(300)).build(),
             );
+        config.load().await
+    }
+
+    pub(crate) async fn aws_with_bucket(&self, bucket: &str) -> Aws {
         let settings = Settings {
             bucket: bucket.to_owned(),
             queue_prefix: "mill".to_owned(),
             namespace: Namespace::default(),
         };
-        Aws::with_config(settings, config.load().await, Arc::new(SystemClock::default())).unwrap()
+        Aws::with_config(settings, self.config().await, Arc::new(SystemClock::default())).unwrap()
     }
 }
 
