@@ -83,11 +83,11 @@ async fn items(ctx: WorkflowContext, times: u32) -> Result<(), WorkflowError> {
 /// The input is the file.
 #[workflow]
 async fn pages(ctx: WorkflowContext, lines: String) -> Result<u64, WorkflowError> {
-    Ok(ctx.map_pages(line, sources::lines, Lines::of(lines)).summary().await?.count)
+    Ok(ctx.map_pages(measure, sources::lines, Lines::of(lines)).summary().await?.count)
 }
 
 #[activity]
-async fn line(line: String) -> Result<usize, ActivityError> {
+async fn measure(line: String) -> Result<usize, ActivityError> {
     Ok(line.len())
 }
 
@@ -190,7 +190,7 @@ async fn free(ctx: WorkflowContext, times: u32) -> Result<(), WorkflowError> {
 pub(crate) fn app() -> App {
     let app = App::new()
         .activity(step)
-        .activity(line)
+        .activity(measure)
         .workflow(pages)
         .activity(left)
         .activity(alone)

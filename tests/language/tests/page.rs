@@ -41,6 +41,8 @@ fn the_costs_are_those_that_are_counted() {
     row("a run that ends in its first turn", world.run("Activities", 0));
     row("a run that waits once, beside its wait", world.run("Sleeps", 1) - one_more(&world, "Sleeps"));
     row("an activity, or an undo of a saga", one_more(&world, "Activities"));
+    let standalone = world.run_of("millrace.activity", "alone", r#"{"activity":"step","input":1}"#);
+    row("an activity without a workflow, its run included", standalone);
     row("an exclusive activity", one_more(&world, "Exclusives"));
     row("a local activity", one_more(&world, "Locals"));
     row("an activity that completes later", one_more(&world, "Laters"));
