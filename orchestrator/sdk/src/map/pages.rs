@@ -175,7 +175,8 @@ impl PageCall {
     async fn call(&self, context: &WorkflowContext) -> Result<Page<Payload>, WorkflowError> {
         let Reading { activity, task_queue, options, spec } = &self.reading;
         let journal = context.journal();
-        let spec = unless_blocked(journal, journal.read(spec, || format!("what `{activity}` is told"))).await;
+        let spec: Payload =
+            unless_blocked(journal, journal.read(spec, || format!("what `{activity}` is told"))).await;
         let input = journal.write(&(spec, &self.cursor), activity)?;
         let result = ItemCall::new(context, activity, task_queue, input, options.clone()).await?;
         let bad = |text: String| ApplicationFailure::new("BadPage", text).non_retryable();
