@@ -217,7 +217,7 @@ impl FromStr for Identity {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let unknown = || format!("`{text}` is not an identity");
+        let unknown = || format!("`{text:.100}` is not an identity");
         let number = |n: &str| n.parse::<u64>().map_err(|_| unknown());
         match text.split_once(':').ok_or_else(unknown)? {
             ("r", id) => RequestId::new(id).map(Self::Request).map_err(|e| e.to_string()),
@@ -227,6 +227,10 @@ impl FromStr for Identity {
             ("e", rest) => {
                 let (run_id, identity) = rest.split_once(':').ok_or_else(unknown)?;
                 let run_id = run_id.parse().map_err(|_| unknown())?;
+                // There is no earlier of an earlier; a text that says so at length would use up the stack.
+                if identity.starts_with("e:") {
+                    return Err(unknown());
+                }
                 Ok(Self::Earlier(run_id, Box::new(identity.parse()?)))
             }
             ("a", rest) => {
@@ -290,5 +294,7 @@ mod tests {
         for text in ["", "a:7", "x:1", "t:x", "r:"] {
             assert!(text.parse::<Identity>().is_err(), "{text}");
         }
+        let nested = "e:01234567-89ab-4def-8123-456789abcdef:".repeat(100_000) + "t:1";
+        assert!(nested.parse::<Identity>().is_err(), "it would use up the stack");
     }
 }

@@ -42,7 +42,7 @@ impl Ticker {
         let is_near = |key: &&String| {
             self.keys
                 .timer_due_s(key)
-                .is_none_or(|due_s| (due_s + 1).saturating_mul(1000) <= horizon.as_millis())
+                .is_none_or(|due_s| due_s.saturating_add(1).saturating_mul(1000) <= horizon.as_millis())
         };
         let (timers, end) = (self.keys.timers(), self.keys.timers_end(horizon));
         let (mut after, mut sent, mut failed) = (None::<String>, 0, None);

@@ -4,6 +4,7 @@
 //! itself, so an object that was cut short or edited is found out, with the line.
 
 use std::borrow::Cow;
+use std::io::Read as _;
 
 use millrace_core::{
     ActivityId, BlockedMark, CarriedRequest, ChildId, ChildScheduled, EffectKey, Event, EventKind, Fault,
@@ -16,6 +17,8 @@ use serde::{Deserialize, Serialize};
 pub const FORMAT: u32 = 1;
 /// A tail longer than this is sealed at the next turn.
 pub const SEAL_AT: usize = 64 * 1024;
+/// No sealed part has more than this, before it is compressed: a few compressed bytes can claim to be very many.
+pub const LARGEST_PART: usize = 64 << 20;
 
 /// A history that cannot be what was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -256,21 +259,45 @@ impl Tail {
         self.crc.update(&self.text.as_bytes()[from..]);
     }
 
-    /// The stretch to seal before the next commit, and its compressed bytes, if the tail has grown too long.
-    /// `last` is the last event's number: all of the tail must be committed.
+    /// The stretch to seal before the next commit, and its compressed bytes, if the tail has grown too long: all of it,
+    /// or as many events as fit into a part. `last` is the last event's number: all of the tail must be committed.
     pub fn seal(&self, last: u64) -> std::io::Result<Option<(SealedPart, Vec<u8>)>> {
+        self.seal_within(last, LARGEST_PART)
+    }
+
+    fn seal_within(&self, last: u64, most: usize) -> std::io::Result<Option<(SealedPart, Vec<u8>)>> {
         if self.text.len() < SEAL_AT {
             return Ok(None);
         }
-        let part = SealedPart { first: self.first, last, crc: self.crc.clone().finalize() };
-        Ok(Some((part, zstd::bulk::compress(self.text.as_bytes(), 1)?)))
+        let (text, last) = match self.text.len() <= most {
+            true => (self.text.as_bytes(), last),
+            false => match self.events_within(most) {
+                (_, 0) => return Ok(None), // One event larger than a part: it stays in the head.
+                (text, events) => (text, self.first + events - 1),
+            },
+        };
+        let part = SealedPart { first: self.first, last, crc: crc32fast::hash(text) };
+        Ok(Some((part, zstd::bulk::compress(text, 1)?)))
     }
 
-    /// The tail after its whole text was sealed as `part`.
+    /// The first events that together are no longer than this, and how many they are.
+    fn events_within(&self, most: usize) -> (&[u8], u64) {
+        let text = self.text.as_bytes().get(..most).unwrap_or(self.text.as_bytes());
+        let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let text = text.get(..end).unwrap_or_default();
+        (text, text.iter().filter(|byte| **byte == b'\n').count() as u64)
+    }
+
+    /// The tail after its first events were sealed as `part`.
     #[must_use]
     pub fn sealed(&self, part: SealedPart) -> Self {
         let parts = self.parts.iter().copied().chain([part]).collect();
-        Self { parts, first: part.last + 1, ..Self::default() }
+        let sealed =
+            usize::try_from(part.last.saturating_sub(part.first).saturating_add(1)).unwrap_or(usize::MAX);
+        let rest = self.text.split_inclusive('\n').skip(sealed).collect::<String>();
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(rest.as_bytes());
+        Self { parts, first: part.last + 1, text: rest, crc }
     }
 }
 
@@ -342,8 +369,13 @@ fn is_sealed_by_crc(line: &str) -> bool {
 /// Reads a sealed part: the events, checked to be `part`'s.
 pub fn decode_part(key: &str, part: SealedPart, body: &[u8]) -> Result<Vec<Event>, Corrupt> {
     let corrupt = |line, reason: String| Corrupt { key: key.to_owned(), line, reason };
-    let bytes =
-        zstd::stream::decode_all(body).map_err(|e| corrupt(1, format!("cannot be decompressed: {e}")))?;
+    let bytes = decompressed(body).map_err(|e| corrupt(1, format!("cannot be decompressed: {e}")))?;
+    if bytes.len() > LARGEST_PART {
+        return Err(corrupt(
+            1,
+            format!("it has more than {} MiB once it is decompressed", LARGEST_PART >> 20),
+        ));
+    }
     let text = String::from_utf8(bytes).map_err(|_| corrupt(1, "it is not UTF-8".into()))?;
     let events = decode_events(key, &text, part.first, 1)?;
     if part.first.checked_add(events.len() as u64) != part.last.checked_add(1) {
@@ -354,6 +386,14 @@ pub fn decode_part(key: &str, part: SealedPart, body: &[u8]) -> Result<Vec<Event
         return Err(corrupt(1, "the events were edited: their checksum is not the header's".into()));
     }
     Ok(events)
+}
+
+/// What a part says it is; a little more than the limit of what exceeds it.
+fn decompressed(body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let claimed = zstd::bulk::Decompressor::upper_bound(body).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(claimed.min(LARGEST_PART + 1));
+    zstd::stream::Decoder::new(body)?.take(LARGEST_PART as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[derive(Serialize)]
@@ -404,4 +444,51 @@ fn decode_events(key: &str, text: &str, first: u64, first_line: usize) -> Result
         events.push(event);
     }
     Ok(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_core::{Event, Payload, SignalReceived, Timestamp};
+
+    use super::*;
+
+    fn tail(events: u64) -> Tail {
+        let signal = |n: u64| SignalReceived {
+            name: "x".repeat(1_000),
+            input: Payload::null(),
+            request_id: format!("r-{n}").parse().unwrap(),
+        };
+        let event = |n| Event { n, t: Timestamp::default(), kind: signal(n).into() };
+        let mut tail = Tail::empty();
+        tail.push(&(1..=events).map(event).collect::<Vec<_>>());
+        tail
+    }
+
+    #[test]
+    fn a_tail_that_is_too_long_for_one_part_is_sealed_in_several() {
+        let (mut tail, mut events) = (tail(100), Vec::new());
+        while let Some((part, body)) = tail.seal_within(100, 70_000).unwrap() {
+            assert_eq!(part.first, events.len() as u64 + 1);
+            events.extend(decode_part("k", part, &body).unwrap());
+            tail = tail.sealed(part);
+        }
+        assert_eq!(tail.parts.len(), 1, "what is left is short enough to stay");
+        assert_eq!(tail.first, events.len() as u64 + 1);
+        events.extend(decode_events("k", &tail.text, tail.first, 1).unwrap());
+        assert_eq!(events.len(), 100);
+        assert_eq!(tail.crc.finalize(), crc32fast::hash(tail.text.as_bytes()));
+    }
+
+    #[test]
+    fn an_event_too_long_for_a_part_stays_in_the_head() {
+        assert!(tail(100).seal_within(100, 500).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_part_that_claims_to_be_endless_is_corrupt() {
+        let endless = zstd::bulk::compress(&vec![b' '; LARGEST_PART + 1], 1).unwrap();
+        assert!(endless.len() < 10_000, "{} bytes", endless.len());
+        let error = decode_part("k", SealedPart { first: 1, last: 1, crc: 0 }, &endless).unwrap_err();
+        assert!(error.reason.contains("more than 64 MiB"), "{error}");
+    }
 }

@@ -26,6 +26,18 @@ pub const VERSION: u32 = 1;
 #[error("{0}")]
 pub struct BadMessage(pub String);
 
+impl BadMessage {
+    /// How much of a reason is told. One may repeat what was sent, and goes into logs, attributes and answers.
+    const LONGEST: usize = 1_000;
+
+    fn new(reason: String) -> Self {
+        match reason.char_indices().nth(Self::LONGEST) {
+            Some((end, _)) => Self(format!("{} …", reason.get(..end).unwrap_or_default())),
+            None => Self(reason),
+        }
+    }
+}
+
 /// A message with its address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Addressed {
@@ -786,9 +798,9 @@ fn kind_of(body: &str) -> Result<Cow<'_, str>, BadMessage> {
     }
     let kind: Kind<'_> = serde_json::from_str(body).map_err(|e| match e.classify() {
         serde_json::error::Category::Data => {
-            BadMessage(format!("type: a JSON object with a text `type` is expected: {e}"))
+            BadMessage::new(format!("type: a JSON object with a text `type` is expected: {e}"))
         }
-        _ => BadMessage(format!("the message is not JSON: {e}")),
+        _ => BadMessage::new(format!("the message is not JSON: {e}")),
     })?;
     kind.kind.ok_or_else(|| BadMessage(format!("type: is missing; use one of {}", PUBLIC.join(", "))))
 }
@@ -801,8 +813,8 @@ fn typed<T: DeserializeOwned>(body: &str) -> Result<T, BadMessage> {
     };
     let mut json = serde_json::Deserializer::from_str(body);
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
-        Err(e) if e.path().iter().len() > 0 => Err(BadMessage(format!("{}: {}", e.path(), e.inner()))),
-        _ => Err(BadMessage(error.to_string())),
+        Err(e) if e.path().iter().len() > 0 => Err(BadMessage::new(format!("{}: {}", e.path(), e.inner()))),
+        _ => Err(BadMessage::new(error.to_string())),
     }
 }
 

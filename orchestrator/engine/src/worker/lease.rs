@@ -73,13 +73,13 @@ impl Worker {
             }
             // A holder that ended or gave back took its name off. The queue does not know: copies of the task are fresh.
             let vanished = match lease.attempt == task.attempt {
-                true => lease.vanished + u32::from(lease.holder.is_some()),
+                true => lease.vanished.saturating_add(u32::from(lease.holder.is_some())),
                 false => 0,
             };
             let taken = Lease {
                 vanished,
                 holder: Some(claimant.clone()),
-                epoch: lease.epoch + 1,
+                epoch: lease.epoch.saturating_add(1),
                 attempt: task.attempt,
                 good_for_ms: u64::try_from(self.config.lease.as_millis()).unwrap_or(u64::MAX),
                 ..lease

@@ -108,7 +108,8 @@ impl State {
         if self.leaves_out() {
             return now;
         }
-        let window = Timestamp::default().plus(self.schedule.window() + self.schedule.jitter_most());
+        let window = self.schedule.window().saturating_add(self.schedule.jitter_most());
+        let window = Timestamp::default().plus(window);
         // What is just as late as the window is long is made up for.
         Timestamp::from_millis(now.as_millis().saturating_sub(window.as_millis()).saturating_sub(1))
     }
@@ -142,7 +143,7 @@ impl State {
             let horizon = self.horizon(now);
             self.progress.settled = self.progress.settled.max(horizon);
             let count = if overlaps { &mut self.progress.skipped } else { &mut self.progress.missed };
-            *count += plan.left_out;
+            *count = count.saturating_add(plan.left_out);
         }
         self.plan.extend(plan.times);
         self.plan_ends = plan.ends;
@@ -185,7 +186,7 @@ impl State {
         // While something ran, nobody was woken for this time: that it is late says nothing.
         let was_asleep = self.running > 0 && self.schedule.overlap.waits_for_the_end();
         if !was_asleep && now.since(due_at) > self.schedule.window() {
-            self.progress.missed += 1;
+            self.progress.missed = self.progress.missed.saturating_add(1);
         } else {
             self.offer(Firing { at, cause: Cause::Scheduled, overlap: self.schedule.overlap });
         }
@@ -207,24 +208,25 @@ impl State {
         let mut given_up = 0;
         match firing.overlap {
             Overlap::Skip if self.running > 0 || !waiting.is_empty() => {
-                self.progress.skipped += 1;
+                self.progress.leave_out(1);
                 return;
             }
             Overlap::BufferOne if waiting.iter().any(in_line) => {
-                self.progress.skipped += 1;
+                self.progress.leave_out(1);
                 return;
             }
             Overlap::CancelOther | Overlap::TerminateOther => {
                 given_up = waiting.iter().filter(|waits| waits.cause == Cause::Scheduled).count() as u64;
-                self.progress.skipped += waiting.iter().filter(|waits| in_line(waits)).count() as u64;
+                let left_out = waiting.iter().filter(|waits| in_line(waits)).count() as u64;
                 waiting.retain(|waits| !in_line(waits));
                 waiting.push_front(firing);
+                self.progress.leave_out(left_out);
             }
             _ => waiting.push_back(firing),
         }
         if let Some(remaining) = &mut self.schedule.remaining {
             let taken = u64::from(firing.cause == Cause::Scheduled);
-            *remaining = (*remaining + given_up).saturating_sub(taken);
+            *remaining = remaining.saturating_add(given_up).saturating_sub(taken);
         }
     }
 

@@ -128,6 +128,13 @@ pub(super) struct Progress {
     pub(super) recent: VecDeque<Action>,
 }
 
+impl Progress {
+    /// Whoever starts a schedule may say how often this was before.
+    pub(super) fn leave_out(&mut self, times: u64) {
+        self.skipped = self.skipped.saturating_add(times);
+    }
+}
+
 /// What a run keeps.
 #[derive(Clone, Debug, Serialize)]
 #[serde(into = "ScheduleState")]
@@ -227,7 +234,7 @@ impl State {
 
     pub(super) fn started(&mut self, firing: Firing, now: Timestamp) {
         self.running += 1;
-        self.progress.fired += 1;
+        self.progress.fired = self.progress.fired.saturating_add(1);
         let (scheduled_at, workflow_id) = (firing.at, self.action_id(firing.at));
         let outcome = ActionOutcome::Running;
         self.progress.recent.push_front(Action {
