@@ -34,13 +34,16 @@ async fn send(store: &Embedded, queue: &QueueName, body: &str) {
 #[test]
 fn one_process_owns_the_folder() {
     let dir = tempfile::tempdir().unwrap();
+    assert!(!Embedded::is_in_use(dir.path()) && fs::read_dir(dir.path()).unwrap().next().is_none());
     let first = open(dir.path()).unwrap();
+    assert!(Embedded::is_in_use(dir.path()));
     let error = error_of(open(dir.path())).to_string();
     let process = std::process::id();
     let expected =
         format!("`{}` is in use by process {process}; stop it, or talk to it", dir.path().display());
     assert_eq!(error, expected);
     drop(first);
+    assert!(!Embedded::is_in_use(dir.path()));
     open(dir.path()).unwrap();
 }
 

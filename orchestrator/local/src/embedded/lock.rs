@@ -31,6 +31,12 @@ impl FolderLock {
     }
 }
 
+/// Whether a process has the folder open now. Creates nothing.
+pub(super) fn is_taken(dir: &Path) -> bool {
+    let file = File::open(dir.join("lock"));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 fn write_pid(file: &mut File) -> io::Result<()> {
     file.rewind()?;
     let text = format!("{}\n", std::process::id());

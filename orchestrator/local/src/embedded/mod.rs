@@ -91,6 +91,11 @@ struct Inner {
 }
 
 impl Embedded {
+    /// Whether a process has this folder open now, this one included. Creates nothing.
+    pub fn is_in_use(dir: impl AsRef<Path>) -> bool {
+        lock::is_taken(dir.as_ref())
+    }
+
     /// Opens the folder, or creates it. Messages that were in flight are visible again, with their receive counts.
     ///
     /// # Errors

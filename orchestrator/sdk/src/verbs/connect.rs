@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use millrace_core::WorkflowCode;
 use millrace_engine::ports::Clock;
-use millrace_local::{OpenError, SystemClock};
+use millrace_local::{Embedded, OpenError, SystemClock};
 
 use super::MakeApp;
 use super::args::Place;
@@ -115,8 +115,12 @@ fn code(place: &Place, app: Option<MakeApp>) -> Result<Option<Code>, Failure> {
     Ok(app.map(|app| app.workflow_code()))
 }
 
-/// The engine at work on the folder, if one answers.
+/// The engine at work on the folder, if one answers. After a crash `api.json` is still there, and somebody else may listen
+/// where it says by now: only while the folder is locked is whoever answers the engine.
 pub(super) async fn engine(place: &Place) -> Result<Option<Connected>, Failure> {
+    if !Embedded::is_in_use(&place.data) {
+        return Ok(None);
+    }
     let Some(api) = ApiFile::read(&place.data) else { return Ok(None) };
     let remote = Remote::new(api.url, api.token);
     let Ok(Ok(info)) = tokio::time::timeout(ANSWERS_WITHIN, remote.engine()).await else { return Ok(None) };
@@ -146,4 +150,30 @@ async fn deployment(place: &Place, bucket: &str, code: Option<Code>) -> Result<T
     let client = Client::of_deployment_and(settings, code, Hooks::default()).await;
     let client = client.map_err(|e| Failure::engine(e.to_string()))?;
     Ok(To::Deployment(client))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_listens_where_a_dead_engine_did_is_not_asked() {
+        let data = tempfile::tempdir().unwrap();
+        let squatter = TcpListener::bind("127.0.0.1:0").unwrap();
+        squatter.set_nonblocking(true).unwrap();
+        let file = ApiFile::write(data.path(), squatter.local_addr().unwrap(), "token").unwrap();
+        std::mem::forget(file); // Left behind, as after a crash.
+        let place = Place {
+            data: data.path().to_owned(),
+            namespace: millrace_core::Namespace::default(),
+            #[cfg(feature = "aws")]
+            bucket: None,
+            #[cfg(feature = "aws")]
+            queue_prefix: None,
+        };
+        assert!(engine(&place).await.is_ok_and(|engine| engine.is_none()));
+        assert!(squatter.accept().is_err(), "nobody has come");
+    }
 }

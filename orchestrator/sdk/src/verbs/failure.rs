@@ -51,7 +51,7 @@ impl Failure {
 
     /// Tells the person and the shell.
     pub(super) fn report(&self) -> ExitCode {
-        eprintln!("error: {}", self.message);
+        eprintln!("error: {}", super::printable(&self.message));
         ExitCode::from(self.code)
     }
 }

@@ -32,6 +32,7 @@ mod schedules;
 mod table;
 mod timeline;
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -172,8 +173,47 @@ impl std::fmt::Debug for Main {
     }
 }
 
-/// Prints a line; a reader that has gone away (`| head`) is no error.
-fn say(line: &str) {
+/// Prints lines; a reader that has gone away (`| head`) is no error.
+fn say(lines: &str) {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let _ = writeln!(std::io::stdout(), "{}", printable(lines));
+}
+
+/// The text without characters that a terminal obeys: reasons and names are whatever a stranger has sent. They become what
+/// JSON writes for them, so JSON says the same as before.
+fn printable(text: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(|c| if obeyed(c) { escaped(c) } else { c.to_string() }).collect())
+}
+
+/// The same for what must stay one line of several.
+fn one_line(text: &str) -> Cow<'_, str> {
+    match text.contains('\n') {
+        true => Cow::Owned(text.replace('\n', &escaped('\n'))),
+        false => Cow::Borrowed(text),
+    }
+}
+
+fn escaped(c: char) -> String {
+    format!("\\u{:04x}", u32::from(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_told_nothing_that_it_obeys() {
+        let sent = "\u{1b}]0;title\u{7}\u{9b}2J\rfake\u{7f}";
+        let shown = printable(sent);
+        assert_eq!(shown, r"\u001b]0;title\u0007\u009b2J\u000dfake\u007f");
+        let json = "{\"a\": \"\u{9b}\u{7f}x\"}";
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(&printable(json)), value(json));
+        assert!(matches!(printable("two\nlines\tand é"), Cow::Borrowed(_)));
+        assert_eq!(one_line("superseded\n  +1s completed"), r"superseded\u000a  +1s completed");
+    }
 }

@@ -9,6 +9,7 @@ use millrace_engine::Outcome;
 use millrace_engine::ports::Clock;
 use millrace_local::SystemClock;
 
+use super::printable;
 use super::timeline::span;
 use crate::RunError;
 use crate::client::{Backend, Description};
@@ -63,7 +64,7 @@ impl Line {
     }
 
     fn show(&mut self, run: &Description, clock: &SystemClock) {
-        let now = stands(run);
+        let now = printable(&stands(run)).into_owned();
         match self {
             Self::Quiet => {}
             Self::Terminal(bar) => {

@@ -9,6 +9,7 @@ use millrace_core::{
     Timestamp,
 };
 
+use super::one_line;
 use crate::client::Description;
 
 /// The longest payload that is shown whole.
@@ -31,10 +32,11 @@ pub(super) fn timeline(run: &Description, events: &[Event]) -> String {
     for event in events {
         let (what, how) = story.line(event);
         let line = format!("  {:>10}  {what:<28} {how}", format!("+{}", span(event.t - story.begin)));
-        let _ = writeln!(text, "{}", line.trim_end());
+        let _ = writeln!(text, "{}", one_line(line.trim_end()));
     }
     for activity in &run.activities {
         let last = activity.last_failure.as_ref().map(|fault| format!("; last failure: {fault}"));
+        let last = last.unwrap_or_default();
         let _ = writeln!(
             text,
             "  {:>10}  {:<28} attempt {} is {}{}",
@@ -42,7 +44,7 @@ pub(super) fn timeline(run: &Description, events: &[Event]) -> String {
             story.name(activity.activity_id),
             activity.attempt,
             if activity.paused { "paused" } else { "open" },
-            last.unwrap_or_default()
+            one_line(&last)
         );
     }
     for child in &run.children {
@@ -53,10 +55,10 @@ pub(super) fn timeline(run: &Description, events: &[Event]) -> String {
         let _ = writeln!(text, "  state {}", short(state));
     }
     if let Some(mark) = &run.paused {
-        let _ = writeln!(text, "  paused since {}: {}", mark.since, mark.reason);
+        let _ = writeln!(text, "  paused since {}: {}", mark.since, one_line(&mark.reason));
     }
     if let Some(mark) = &run.blocked {
-        let _ = writeln!(text, "  blocked since {}: {}", mark.since, mark.reason);
+        let _ = writeln!(text, "  blocked since {}: {}", mark.since, one_line(&mark.reason.to_string()));
     }
     text
 }
