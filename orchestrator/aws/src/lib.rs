@@ -73,6 +73,9 @@ mod check;
 mod connect;
 mod fault;
 pub mod fleet;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod listing;
 mod objects;
 mod payloads;

@@ -101,6 +101,11 @@ impl Payloads {
     }
 }
 
+#[cfg(feature = "fuzz")]
+pub(crate) fn pointed_to(queue: &QueueName, body: &str) -> Option<String> {
+    pointer(Folder::of(queue), body)
+}
+
 /// The hash that a body names, if it is exactly a pointer into this folder.
 fn pointer(folder: Folder, body: &str) -> Option<String> {
     if body.len() >= LONGEST_POINTER {

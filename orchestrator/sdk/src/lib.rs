@@ -55,6 +55,9 @@ mod error;
 #[cfg(feature = "aws")]
 pub mod fleet;
 mod function;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hooks;
 mod host;
 #[cfg(feature = "embedded")]

@@ -67,6 +67,16 @@ fn delivery(record: SqsMessage) -> Result<Delivery, Error> {
     })
 }
 
+/// Reads an invocation up to where bodies in the bucket are fetched.
+#[cfg(feature = "fuzz")]
+pub(crate) fn read(event: SqsEvent, prefix: &str) -> Result<Vec<(QueueName, Delivery)>, Error> {
+    let read = |record: SqsMessage| {
+        let arn = record.event_source_arn.clone().unwrap_or_default();
+        Ok((queue(&arn, prefix)?, delivery(record)?))
+    };
+    event.records.into_iter().map(read).collect()
+}
+
 /// The answer: these messages come again, the others are deleted.
 pub(super) fn answer(come_again: Vec<String>) -> SqsBatchResponse {
     let mut answer = SqsBatchResponse::default();

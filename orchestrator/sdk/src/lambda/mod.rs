@@ -33,6 +33,8 @@ mod orchestrator;
 mod scheduled;
 mod worker;
 
+#[cfg(feature = "fuzz")]
+pub(crate) use event::read;
 pub(crate) use host::run;
 pub use millrace_aws::{Settings, SettingsError, s3_client};
 pub use orchestrator::orchestrator;

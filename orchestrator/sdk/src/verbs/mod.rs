@@ -50,6 +50,14 @@ use crate::hooks::Hooks;
 /// Any error, as an app's or a job's code returns it.
 pub type AnyError = Box<dyn Error + Send + Sync>;
 
+/// Reads a command line without doing what it says.
+#[cfg(feature = "fuzz")]
+pub(crate) fn read(words: &[&str]) -> Result<String, String> {
+    use clap::Parser as _;
+
+    Cli::try_parse_from(words).map(|cli| format!("{cli:?}")).map_err(|error| error.to_string())
+}
+
 type MakeApp = Box<dyn FnOnce(&Path) -> Result<App, AnyError>>;
 
 /// A program: an app with the verbs, and perhaps a job of its own.
