@@ -101,7 +101,10 @@ impl SqsQueues {
     ) -> Result<Outgoing, SendError> {
         let OutMessage { body, delay, error } = message;
         if body.len() > LARGEST_BODY {
-            let reason = format!("the message is larger than {} MiB", LARGEST_BODY >> 20);
+            let reason = format!(
+                "the body has {} bytes, at most {LARGEST_BODY} are allowed; put large data elsewhere and send its address",
+                body.len()
+            );
             return Err(QueueError::Invalid { queue: queue.to_string(), reason });
         }
         let error = error.map(|error| characters::reason(&error));

@@ -25,7 +25,7 @@
 //! - **Queues**: the queue `events` is the standard queue `{prefix}-events`. Messages are sent and deleted in batches of
 //!   ten and one MiB; what SQS was at fault for is offered four times. Waits, delays and visibilities are rounded up to whole
 //!   seconds. Characters that SQS does not carry are escaped, as JSON allows.
-//! - **Large bodies**, of more than 1,000,000 bytes with the attributes and up to 16 MiB, travel through the bucket: the
+//! - **Large bodies**, of more than 1,000,000 bytes with the attributes and up to 17 MiB, travel through the bucket: the
 //!   message is then `{"v":1,"body":"message/<sha256>"}`, on the inbox and its dead letters
 //!   `{"v":1,"body":"inbox-payload/<sha256>"}`, and `receive` hands out the body itself. [`Aws::resolve`] does so for messages
 //!   that come otherwise. Anybody may send such a pointer to the inbox; it names nothing but what strangers may write.

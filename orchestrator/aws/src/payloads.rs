@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use millrace_engine::ports::{Condition, ObjectStore as _, PutError, QueueName, StoreError};
+use millrace_engine::ports::{Condition, ObjectStore as _, PutError, QueueName, Queues, StoreError};
 use millrace_format::Keys;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -16,8 +16,8 @@ use crate::objects::{Objects, Read};
 
 /// The largest message that is sent as it is, its attributes included: SQS takes 1,048,576 bytes.
 pub(crate) const LARGEST_MESSAGE: usize = 1_000_000;
-/// The largest body of all: a turn holds several copies of it, and a function a quarter of a GiB.
-pub(crate) const LARGEST_BODY: usize = 16 << 20;
+/// The largest body of all.
+pub(crate) const LARGEST_BODY: usize = <dyn Queues>::LARGEST_BODY_BYTES;
 /// No pointer is longer, so that an ordinary body costs one comparison.
 const LONGEST_POINTER: usize = 120;
 
@@ -93,7 +93,7 @@ impl Payloads {
                 Err(why) => why,
             },
             Ok(Read::Absent) => "there is no such object",
-            Ok(Read::TooLarge) => "the object is larger than 16 MiB",
+            Ok(Read::TooLarge) => "the object is larger than 17 MiB",
             Err(error) => return Err(error),
         };
         tracing::error!(%queue, key, why, "a message points to a body that cannot be used");

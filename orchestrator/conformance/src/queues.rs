@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use millrace_engine::ports::{OutMessage, QueueError};
+use millrace_engine::ports::{OutMessage, QueueError, Queues};
 
 use crate::suite::{SECOND, Suite};
 
@@ -172,6 +172,16 @@ impl Suite {
         let delivery = self.receive_one(&self.queue, LONG).await;
         self.delete(&self.queue, &delivery).await;
         assert!(delivery.body == body, "the large body arrives as it was sent");
+    }
+
+    /// What is larger than any message may be is refused for good; the others of its batch go.
+    pub async fn refuses_what_is_too_large(&self) {
+        let large = OutMessage::now("x".repeat(<dyn Queues>::LARGEST_BODY_BYTES + 1));
+        let answers = self.ports.queues.send(&self.queue, vec![large, OutMessage::now("small".into())]).await;
+        assert!(matches!(&answers[..], [Err(QueueError::Invalid { .. }), Ok(())]), "{answers:?}");
+        let delivery = self.receive_one(&self.queue, LONG).await;
+        self.delete(&self.queue, &delivery).await;
+        assert_eq!(delivery.body, "small");
     }
 
     /// What is sent to a dead-letter queue says why (G10).

@@ -62,6 +62,7 @@ impl Suite {
         self.sends_more_than_the_batch_limit().await;
         self.carries_every_character_of_json().await;
         self.carries_256_kib().await;
+        self.refuses_what_is_too_large().await;
         self.dead_letters_carry_the_error().await;
         self.poison_goes_to_the_dead_letters().await;
     }

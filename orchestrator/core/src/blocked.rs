@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
 use crate::time::millis;
+use crate::{Payload, Timestamp};
 
 /// What stopped the workflow code of a run. The run is not lost: its facts are still recorded, and it goes on when a
 /// wake, a message or `resume` meets code that can.
@@ -54,6 +54,13 @@ pub enum Blocked {
     Suspect {
         /// The message's identity.
         message: String,
+    },
+    /// The code made something that is too large to be kept.
+    TooLarge {
+        /// What it is.
+        what: String,
+        /// How large it is.
+        bytes: u64,
     },
     /// It made too many turns without input from outside.
     Runaway {
@@ -106,6 +113,13 @@ impl fmt::Display for Blocked {
                 f,
                 "message {message} was received three times without an end: the workflow code may be killing its \
                  process; the run is tried again after a pause"
+            ),
+            Self::TooLarge { what, bytes } => write!(
+                f,
+                "{what} has {bytes} bytes, and a payload may have {} ({} MiB); let the code store it, in a file or an object, \
+                 and give its name instead, then `resume` the run",
+                Payload::LARGEST_BYTES,
+                Payload::LARGEST_BYTES >> 20
             ),
             Self::Runaway { turns, within, until } => write!(
                 f,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    ActivityCancelRequested, ActivityId, ActivityOptions, ActivityScheduled, CancelSent,
+    ActivityCancelRequested, ActivityId, ActivityOptions, ActivityScheduled, Blocked, CancelSent,
     ChildCancelRequested, ChildId, ChildOptions, ChildScheduled, EventKind, Fault, LocalActivity, Patched,
     Payload, RequestId, RunCanceled, RunCompleted, RunContinuedAsNew, RunFailed, RunId, SentId, SignalSent,
     StopChild, TaskQueue, TimerCanceled, TimerId, TimerStarted, Timestamp, Unread, UpdateCompleted,
@@ -167,6 +167,22 @@ impl Command {
             | (Self::ContinueAsNew { .. }, EventKind::RunContinuedAsNew(_)) => true,
             _ => false,
         }
+    }
+
+    /// Why it cannot be recorded, if it carries too much. What travels, its queue refuses; of the rest nobody else would say
+    /// so.
+    pub fn too_large(&self) -> Option<Blocked> {
+        let (what, payload) = match self {
+            Self::CompleteRun(result) => ("the workflow's result", result),
+            Self::CompleteUpdate(_, answer) => ("the answer to an update", answer),
+            Self::ContinueAsNew { input, .. } => {
+                ("the input with which the workflow continues as new", input)
+            }
+            _ => return None,
+        };
+        let bytes = payload.size_bytes();
+        (bytes > Payload::LARGEST_BYTES)
+            .then(|| Blocked::TooLarge { what: what.to_owned(), bytes: bytes as u64 })
     }
 
     /// Whether the code has ended.

@@ -15,6 +15,10 @@ use serde_json::value::RawValue;
 pub struct Payload(Arc<RawValue>);
 
 impl Payload {
+    /// The largest that travels: a turn holds a few copies of it, and a function a quarter of a GiB. What is larger is
+    /// stored by the user, and its name travels.
+    pub const LARGEST_BYTES: usize = 16 << 20;
+
     /// Turns a value into its JSON.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
         Ok(Self::from_raw(serde_json::value::to_raw_value(value)?))
@@ -38,6 +42,11 @@ impl Payload {
     /// The JSON text.
     pub fn as_str(&self) -> &str {
         self.0.get()
+    }
+
+    /// How long the JSON text is.
+    pub fn size_bytes(&self) -> usize {
+        self.as_str().len()
     }
 
     /// Whether this is `null`.

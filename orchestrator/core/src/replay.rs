@@ -229,6 +229,11 @@ impl Replay {
         }
     }
 
+    /// Why what the code asks for, and the history does not record yet, cannot be recorded.
+    pub fn too_large(&self) -> Option<Blocked> {
+        self.issued.iter().find_map(Command::too_large)
+    }
+
     /// The next command that the history does not record yet.
     pub fn next_command(&mut self) -> Option<Command> {
         let mut command = self.issued.pop_front()?;

@@ -7,6 +7,7 @@
 //!   it through every interleaving from one seed.
 
 mod activity_code;
+mod bounds;
 mod cache;
 mod client;
 mod dead_letters;

@@ -261,7 +261,7 @@ impl millrace_engine::ActivityCode for TooMuch {
     }
 
     fn run(&self, _: Arc<dyn Attempt>) -> BoxFuture<'static, Result<Payload, Fault>> {
-        async { Ok(Payload::of(&"x".repeat(2 << 20)).unwrap()) }.boxed()
+        async { Ok(Payload::of(&"x".repeat(17 << 20)).unwrap()) }.boxed()
     }
 }
 

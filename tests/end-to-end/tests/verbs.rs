@@ -284,7 +284,7 @@ fn the_http_api_is_guarded_and_names_what_is_wrong() {
         api.ask("POST", "/v1/workflows/s/query", r#"{"name":"total"}"#),
         (200, serde_json::json!({"result": 3}))
     );
-    let large = format!(r#"{{"type":"signal","id":"ann","name":"x","input":"{}"}}"#, "x".repeat(1 << 20));
+    let large = format!(r#"{{"type":"signal","id":"ann","name":"x","input":"{}"}}"#, "x".repeat(17 << 20));
     for (method, path, body, status, said) in [
         ("POST", "/v1/messages", "{", 400, "not JSON"),
         ("POST", "/v1/messages", r#"{"type":"start","workflow":"W","id":"a/b"}"#, 400, "id: "),

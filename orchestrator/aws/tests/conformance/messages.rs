@@ -88,14 +88,14 @@ async fn a_pointer_that_leads_nowhere_is_handed_on() {
 }
 
 #[tokio::test]
-async fn a_body_of_more_than_64_mib_is_refused() {
+async fn a_body_of_more_than_17_mib_is_refused() {
     let events = QueueName::events();
     let Some(stage) = Stage::new(std::slice::from_ref(&events), 3).await else { return };
-    let body = "x".repeat((16 << 20) + 1);
+    let body = "x".repeat((17 << 20) + 1);
     let answers =
         stage.aws.queues.send(&events, vec![OutMessage::now(body), OutMessage::now("1".into())]).await;
     let Err(QueueError::Invalid { reason, .. }) = &answers[0] else { panic!("{answers:?}") };
-    assert_eq!(reason, "the message is larger than 16 MiB");
+    assert!(reason.starts_with("the body has 17825793 bytes, at most 17825792 are allowed"), "{reason}");
     assert_eq!(answers[1], Ok(()), "the others go");
 }
 

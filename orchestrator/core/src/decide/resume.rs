@@ -29,7 +29,7 @@ impl Decider<'_> {
             let (copied, new) = self.decision.events.split_at(self.copied);
             replay.follow(if copied.is_empty() { &live.history } else { copied })?;
             replay.go_on(new)?;
-            Ok(replay)
+            replay.too_large().map_or(Ok(replay), Err)
         });
         match brought_up {
             Ok(replay) => {
@@ -68,6 +68,11 @@ impl Decider<'_> {
 
     /// Records the commands that the code has issued, and the effects they ask for.
     pub(super) fn commands(&mut self, live: &mut Live) {
+        if let Some(reason) = live.replay.as_ref().and_then(Replay::too_large) {
+            live.replay = None;
+            self.block(&mut live.run, reason);
+            return;
+        }
         while let Some(command) = live.replay.as_mut().and_then(Replay::next_command) {
             if command.ends_run() {
                 if let Some(event) = command.into_event(self.time, self.next_run()) {

@@ -73,7 +73,10 @@ impl Dispatcher {
 
     async fn task_refused(&self, task: &Task, reason: &str) -> Result<(), QueueError> {
         tracing::error!(workflow_id = %task.workflow_id, task_queue = %task.task_queue, reason, "task refused");
-        let text = format!("task queue `{}` refused the task: {reason}", task.task_queue);
+        let (queue, activity, bytes) = (&task.task_queue, &task.activity, task.input.size_bytes());
+        let text = format!(
+            "task queue `{queue}` refused the task of activity `{activity}`, whose input has {bytes} bytes: {reason}"
+        );
         let failure = ApplicationFailure::new("TaskRefused", text).non_retryable();
         let result = OutcomeResult::Failed(Fault::Application(failure));
         let (activity_id, attempt) = (task.activity_id, task.attempt);

@@ -10,11 +10,13 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use millrace_core::decide::{Decision, Live};
 use millrace_core::{
     ActivityFailure, ActivityId, ApplicationFailure, EventKind, Fault, LocalActivity, LocalActivityCompleted,
-    LocalActivityFailed, Payload, Run, Task, TaskQueue, TimeoutKind, Timestamp, WorkflowId, end_local,
+    LocalActivityFailed, OutcomeResult, Payload, Run, Task, TaskQueue, TimeoutKind, Timestamp, WorkflowId,
+    end_local,
 };
 
 use super::Orchestrator;
 use crate::activity_code::{ActivityCode, Attempt};
+use crate::bounds::bounded;
 use crate::load::Loaded;
 
 /// The task queue that a local activity's task names; no queue has this name.
@@ -93,6 +95,14 @@ impl Orchestrator {
         let attempts = Attempts { ports: self.ports.clone(), code, task, until };
         async move {
             let (attempts, result) = attempts.run().await;
+            let result = match result {
+                Ok(result) => OutcomeResult::Completed(result),
+                Err(fault) => OutcomeResult::Failed(fault),
+            };
+            let result = match bounded(&asked.activity, result) {
+                OutcomeResult::Completed(result) => Ok(result),
+                OutcomeResult::Failed(fault) => Err(fault),
+            };
             End { asked, attempts, result }
         }
         .boxed()

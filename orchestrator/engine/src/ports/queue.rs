@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use millrace_core::{TaskQueue, Timestamp};
+use millrace_core::{Payload, TaskQueue, Timestamp};
 
 /// A queue of the system.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -173,6 +173,10 @@ pub trait Queues: Send + Sync {
 }
 
 impl dyn Queues {
+    /// The largest body that any queue takes, however it carries it: the largest payload, and what is around it. A larger one
+    /// is refused as [`QueueError::Invalid`].
+    pub const LARGEST_BODY_BYTES: usize = Payload::LARGEST_BYTES + (1 << 20);
+
     /// The longest delay of a message, and the width of a timer bucket (§7): 15 minutes.
     pub const LONGEST_DELAY: Duration = Duration::from_secs(900);
 }

@@ -15,6 +15,7 @@ use super::running::Running;
 use super::supervise::Ended;
 use super::{BAD_TASK, Stop, Worker};
 use crate::LoadError;
+use crate::bounds::bounded;
 use crate::dispatch::{dead_letter, report, send_one, vanished};
 use crate::ports::{Delivery, OutMessage, QueueError, StoreError};
 
@@ -214,6 +215,7 @@ impl Worker {
         let (activity_id, attempt) = (task.activity_id, task.attempt);
         let vanished = held.as_ref().map_or(0, |held| held.lease.vanished);
         let receive_count = delivery.receive_count.max(vanished.saturating_add(1));
+        let result = bounded(&task.activity, result);
         let outcome = ActivityOutcome { activity_id, attempt, receive_count, result };
         self.speak(delivery, task, outcome, held, stop).await
     }

@@ -232,7 +232,7 @@ impl Reader {
             let fits = size <= bodies_bytes;
             bodies_bytes = bodies_bytes.saturating_sub(size);
             let queue = QueueName::from(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?);
-            visit(queue, unsigned(row.get(0)?), message(row, fits)?);
+            visit(queue, unsigned(row.get(0)?), message(row, size, fits)?);
         }
         Ok(())
     }
@@ -242,11 +242,12 @@ impl Reader {
     }
 }
 
-fn message(row: &Row<'_>, with_body: bool) -> rusqlite::Result<Message> {
+fn message(row: &Row<'_>, size_bytes: usize, with_body: bool) -> rusqlite::Result<Message> {
     let body = if with_body { Some(row.get_ref(9)?.as_str()?.into()) } else { None };
     Ok(Message {
         id: unsigned(row.get(1)?),
         body,
+        size_bytes,
         error: row.get::<_, Option<String>>(7)?.map(Into::into),
         sent_at: Timestamp::from_millis(row.get(3)?),
         arrived_at: Timestamp::from_millis(row.get(4)?),

@@ -12,6 +12,8 @@ pub(crate) struct Message {
     pub(crate) id: u64,
     /// The body; `None` when only the disk has it.
     pub(crate) body: Option<Arc<str>>,
+    /// The body's length, wherever it is.
+    pub(crate) size_bytes: usize,
     pub(crate) error: Option<Arc<str>>,
     pub(crate) sent_at: Timestamp,
     /// When it came into this queue: retention counts from here, where there is one.
@@ -27,6 +29,7 @@ impl Message {
     pub(crate) fn new(id: u64, message: OutMessage, now: Timestamp) -> Self {
         Self {
             id,
+            size_bytes: message.body.len(),
             body: Some(message.body.into()),
             error: message.error.map(Into::into),
             sent_at: now,

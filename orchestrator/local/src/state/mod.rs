@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use millrace_core::Timestamp;
-use millrace_engine::ports::{OutMessage, QueueError, QueueName, Receipt};
+use millrace_engine::ports::{OutMessage, QueueError, QueueName, Queues, Receipt};
 
 #[cfg(feature = "embedded")]
 pub(crate) use message::Taken;
@@ -25,8 +25,8 @@ pub(crate) use queue::Released;
 pub(crate) const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
 /// The longest delay of a message: SQS's limit.
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
-/// The longest body: SQS's limit.
-const LONGEST_BODY_BYTES: usize = 1024 * 1024;
+/// One receive brings no more than this beside its last message, however many it may bring: they are all held in memory.
+const MOST_RECEIVED_BYTES: usize = 16 << 20;
 
 /// How long a message is kept in memory if nobody deletes it: SQS's longest.
 const RETENTION: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -143,7 +143,8 @@ impl State {
         queue.advance(now, retention, observer);
         let mut received = Received::default();
         let mut poison = Vec::new();
-        while received.messages.len() < max {
+        let mut received_bytes = 0;
+        while received.messages.len() < max && received_bytes < MOST_RECEIVED_BYTES {
             let Some((seq, message)) = queue.pop_ready() else { break };
             if message.receive_count >= queue.config.max_receive {
                 poison.extend(queue.remove(seq).map(|message| (seq, message)));
@@ -153,6 +154,7 @@ impl State {
             let message = queue.take(seq, *last_seq, until);
             if let Some(message) = message {
                 observer.received(seq, message.receive_count);
+                received_bytes += message.size_bytes;
                 received.messages.push(message.taken(seq, *last_seq));
             }
         }
@@ -262,9 +264,10 @@ fn check(name: &QueueName, message: &OutMessage) -> Result<(), QueueError> {
     if message.delay > LONGEST_DELAY {
         return Err(invalid(name, "a message can be delayed for 15 minutes at most".into()));
     }
-    if message.body.len() > LONGEST_BODY_BYTES {
+    let most = <dyn Queues>::LARGEST_BODY_BYTES;
+    if message.body.len() > most {
         let reason = format!(
-            "the body has {} bytes, at most {LONGEST_BODY_BYTES} are allowed; put large data elsewhere and send its address",
+            "the body has {} bytes, at most {most} are allowed; put large data elsewhere and send its address",
             message.body.len()
         );
         return Err(invalid(name, reason));

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use millrace_core::Timestamp;
-use millrace_engine::ports::{Delivery, OutMessage, QueueError, QueueName, Receipt};
+use millrace_engine::ports::{Delivery, OutMessage, QueueError, QueueName, Queues, Receipt};
 
-use super::{LONGEST_BODY_BYTES, QueueConfig, State};
+use super::{MOST_RECEIVED_BYTES, QueueConfig, State};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -121,8 +121,23 @@ fn what_sqs_refuses_is_refused() {
     let mut state = State::new(0, false);
     let mut refused =
         |message| matches!(state.send(&events(), message, at(0), &mut ()), Err(QueueError::Invalid { .. }));
-    assert!(refused(OutMessage::now("x".repeat(LONGEST_BODY_BYTES + 1))));
+    assert!(refused(OutMessage::now("x".repeat(<dyn Queues>::LARGEST_BODY_BYTES + 1))));
     assert!(refused(OutMessage { delay: 16 * MINUTE, ..OutMessage::now(String::new()) }));
+}
+
+#[test]
+fn a_receive_brings_only_so_much_but_always_something() {
+    let mut state = State::new(0, false);
+    let sizes = [3, 1, MOST_RECEIVED_BYTES, 1, <dyn Queues>::LARGEST_BODY_BYTES, 2];
+    for size in sizes {
+        send(&mut state, &events(), &"x".repeat(size), at(0));
+    }
+    let mut sizes_of =
+        || receive(&mut state, &events(), 10, at(1)).iter().map(|d| d.body.len()).collect::<Vec<_>>();
+    assert_eq!(
+        [sizes_of(), sizes_of(), sizes_of(), sizes_of()],
+        [&sizes[..3], &sizes[3..5], &sizes[5..], &[]]
+    );
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::answer::{Answer, ApiError};
 use crate::client::{ErrorKind, Filter};
 
 /// The longest body that is taken.
-const MOST_BODY_BYTES: usize = 1 << 20;
+const MOST_BODY_BYTES: usize = <dyn millrace_engine::ports::Queues>::LARGEST_BODY_BYTES;
 
 /// `?wait=absorbed`
 #[derive(Deserialize)]
