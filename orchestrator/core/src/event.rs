@@ -2,9 +2,14 @@
 //!
 //! One struct for each kind, so that each can be read from its JSON line alone; the line's `type` names the struct.
 
+mod payloads;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use self::payloads::Carries as _;
+pub use self::payloads::Place;
 
 use crate::time::millis;
 use crate::{
@@ -526,6 +531,16 @@ macro_rules! kinds {
                     $(stringify!($name) => Some(serde_json::from_str(json).map(Self::$name)),)*
                     _ => None,
                 }
+            }
+
+            /// Shows every payload of the event, with its place in the event's JSON.
+            pub fn payloads<'a>(&'a self, visit: &mut dyn FnMut(&Place<'_>, &'a Payload)) {
+                match self { $(Self::$name(e) => e.each(&Place::EVENT, visit),)* }
+            }
+
+            /// The same, for whoever puts another in its place.
+            pub fn payloads_mut(&mut self, visit: &mut dyn FnMut(&Place<'_>, &mut Payload)) {
+                match self { $(Self::$name(e) => e.each_mut(&Place::EVENT, visit),)* }
             }
         }
 

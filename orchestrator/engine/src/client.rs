@@ -110,15 +110,15 @@ impl Client {
                 return Ok(run_id);
             }
             let is_settled = self.notices.as_ref().is_none_or(|notices| notices.is_settled(request_id));
-            if let Some(live) = self.reader.load(id).await?.live {
-                if let Some(reason) = live.run.rejection(request_id) {
+            if let Some(run) = self.reader.outline(id).await? {
+                if let Some(reason) = run.rejection(request_id) {
                     return Err(ClientError::Rejected(reason.to_owned()));
                 }
-                if let Some(run_id) = live.run.absorbed_request(request_id) {
+                if let Some(run_id) = run.absorbed_request(request_id) {
                     self.ports.queues.settle().await?;
                     return Ok(run_id);
                 }
-                if is_settled && let Some(end) = without_trace(request, run_id, &live.run) {
+                if is_settled && let Some(end) = without_trace(request, run_id, &run) {
                     return end.map_err(ClientError::Rejected);
                 }
             }
@@ -168,7 +168,7 @@ impl Client {
         })
     }
 
-    /// All events of a run.
+    /// All events of a run, whole.
     pub async fn history(
         &self,
         id: &WorkflowId,

@@ -1,13 +1,18 @@
 //! Reading histories.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millrace_core::{Event, RunId, SourceLog, WorkflowId, decide::Live};
-use millrace_format::history::{self, FORMAT, Tail};
-use millrace_format::{Corrupt, Head, Header, Keys};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use millrace_core::{Event, Payload, Run, RunId, SourceLog, WorkflowId, decide::Live};
+use millrace_format::history::{self, FORMAT, Stored, Tail};
+use millrace_format::{ContentHash, Corrupt, Head, Header, Keys, Line};
 
 use crate::ports::{ETag, ObjectStore, StoreError};
+
+/// How many large payloads are read or written side by side.
+pub(crate) const SIDE_BY_SIDE: usize = 16;
 
 /// A history that could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -81,21 +86,74 @@ impl Reader {
         }
     }
 
-    /// All events of a run whose head was read.
+    /// All events of a run whose head was read, whole.
     pub async fn events(&self, head: &Head) -> Result<Vec<Event>, LoadError> {
+        self.whole(&head.header, self.lines(head).await?).await
+    }
+
+    /// All lines of a run whose head was read. Large payloads are left where they are.
+    pub async fn lines(&self, head: &Head) -> Result<Vec<Line>, LoadError> {
         let header = &head.header;
-        let mut events = Vec::new();
+        let mut lines = Vec::new();
         for part in &header.parts {
             let key = self.keys.events(&header.workflow_id, header.run_id, part.first, part.last);
             let object = self.store.get(&key).await?;
             let missing =
                 || Corrupt { key: key.clone(), line: 0, reason: "the sealed part is missing".into() };
             let object = object.ok_or_else(missing)?;
-            events.extend(history::decode_part(&key, *part, &object.body)?);
+            lines.extend(history::decode_part(&key, *part, &object.body)?);
         }
-        events.extend(head.events.iter().cloned());
-        Self::check_sequence(header, &events, &self.keys)?;
-        Ok(events)
+        lines.extend(head.lines.iter().cloned());
+        Self::check_sequence(header, &lines, &self.keys)?;
+        Ok(lines)
+    }
+
+    /// The events of lines of one run: large payloads are fetched, each once, and put back.
+    pub async fn whole(&self, header: &Header, lines: Vec<Line>) -> Result<Vec<Event>, LoadError> {
+        let mut large: BTreeMap<ContentHash, (u64, Stored)> = BTreeMap::new();
+        for line in &lines {
+            for stored in line.stored() {
+                large.entry(stored.reference.sha256).or_insert_with(|| (line.outline().n, stored.clone()));
+            }
+        }
+        let fetches = large.into_values().map(|(event, stored)| self.payload(header, event, stored));
+        // Collected first: a future that borrows in a closure could not move between threads.
+        let fetches: Vec<_> = fetches.collect();
+        let fetched: BTreeMap<_, _> =
+            stream::iter(fetches).buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
+        let whole = |line: Line| {
+            let n = line.outline().n;
+            let filled = line.filled(|reference| fetched.get(&reference.sha256).cloned());
+            filled.map_err(|stored| self.lost(header, n, &stored, "it was not fetched"))
+        };
+        lines.into_iter().map(whole).collect()
+    }
+
+    /// The last event of a run whose head was read, whole.
+    pub(crate) async fn last(&self, head: &Head) -> Result<Option<Event>, LoadError> {
+        let last = head.lines.last().cloned().into_iter().collect();
+        Ok(self.whole(&head.header, last).await?.pop())
+    }
+
+    async fn payload(
+        &self,
+        header: &Header,
+        event: u64,
+        stored: Stored,
+    ) -> Result<(ContentHash, Payload), LoadError> {
+        let key = self.keys.payload(&header.workflow_id, header.run_id, stored.reference.sha256);
+        let Some(object) = self.store.get(&key).await? else {
+            return Err(self.lost(header, event, &stored, "it is missing"));
+        };
+        let payload = stored.reference.verify(&object.body);
+        let payload = payload.map_err(|reason| self.lost(header, event, &stored, &reason))?;
+        Ok((stored.reference.sha256, payload))
+    }
+
+    fn lost(&self, header: &Header, event: u64, stored: &Stored, reason: &str) -> LoadError {
+        let key = self.keys.payload(&header.workflow_id, header.run_id, stored.reference.sha256);
+        let reason = format!("of event {event} this is the `{}`, and {reason}", stored.place);
+        Corrupt { key, line: 0, reason }.into()
     }
 
     /// The events of a run that another is to begin with; `None` if there is no such run.
@@ -115,20 +173,53 @@ impl Reader {
 
     /// The current run with everything a turn needs.
     pub(crate) async fn load(&self, id: &WorkflowId) -> Result<Loaded, LoadError> {
-        let Some((head, etag, body)) = self.read(&self.keys.history(id)).await? else {
-            return Ok(Loaded::none());
+        match self.read(&self.keys.history(id)).await? {
+            Some(read) => self.loaded(read).await,
+            None => Ok(Loaded::none()),
+        }
+    }
+
+    /// The same, unless it is still the version that is known: then only the head is read.
+    pub(crate) async fn load_unless(
+        &self,
+        id: &WorkflowId,
+        known: Option<&ETag>,
+    ) -> Result<Option<Loaded>, LoadError> {
+        match self.read(&self.keys.history(id)).await? {
+            Some((_, etag, _)) if Some(&etag) == known => Ok(None),
+            Some(read) => self.loaded(read).await.map(Some),
+            None if known.is_none() => Ok(None),
+            None => Ok(Some(Loaded::none())),
+        }
+    }
+
+    /// The current run as its log tells it, but for large payloads: for whoever asks about anything else.
+    pub(crate) async fn outline(&self, id: &WorkflowId) -> Result<Option<Run>, LoadError> {
+        let Some(head) = self.head(id).await? else { return Ok(None) };
+        let lines = self.lines(&head).await?;
+        let outlines: Vec<Event> = lines.iter().map(|line| line.outline().clone()).collect();
+        Ok(Some(head.header.restore(&outlines)))
+    }
+
+    async fn loaded(&self, (head, etag, body): (Head, ETag, Bytes)) -> Result<Loaded, LoadError> {
+        let id = head.header.workflow_id.clone();
+        let read = async {
+            let lines = self.lines(&head).await?;
+            let mut tail = head.tail.clone();
+            tail.note_stored(&lines);
+            Ok((tail, self.whole(&head.header, lines).await?))
         };
-        let history = match self.events(&head).await {
+        let (tail, history) = match read.await {
             // A part may be missing because the run has been purged since its head was read.
-            Err(LoadError::Corrupt(_)) if self.read(&self.keys.history(id)).await?.is_none() => {
+            Err(LoadError::Corrupt(_)) if self.read(&self.keys.history(&id)).await?.is_none() => {
                 return Ok(Loaded::none());
             }
-            history => history?,
+            read => read?,
         };
-        let run = head.header.restore(&history);
-        let nonce = head.header.nonce;
+        let header = head.header;
+        let run = header.restore(&history);
         let live = Some(Live { run, replay: None, history });
-        Ok(Loaded { live, tail: head.tail, etag: Some(etag), body, nonce })
+        Ok(Loaded { live, tail, etag: Some(etag), body, nonce: header.nonce })
     }
 
     async fn read(&self, key: &str) -> Result<Option<(Head, ETag, Bytes)>, LoadError> {
@@ -139,9 +230,9 @@ impl Reader {
         Ok(Some((Head::decode(key, &object.body)?, object.etag, object.body)))
     }
 
-    fn check_sequence(header: &Header, events: &[Event], keys: &Keys) -> Result<(), Corrupt> {
-        let in_order = events.iter().zip(1..).all(|(event, n)| event.n == n);
-        if in_order && events.len() as u64 == header.last {
+    fn check_sequence(header: &Header, lines: &[Line], keys: &Keys) -> Result<(), Corrupt> {
+        let in_order = lines.iter().zip(1..).all(|(line, n)| line.outline().n == n);
+        if in_order && lines.len() as u64 == header.last {
             return Ok(());
         }
         let reason = format!("parts and tail do not make the events 1 to {}", header.last);

@@ -15,6 +15,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use millrace_core::{Incoming, Namespace, Runaway, WorkflowCode, WorkflowId};
 use millrace_format::Keys;
+use millrace_format::history::SEAL_AT;
 use millrace_format::message::{self, Addressed};
 
 use crate::Notices;
@@ -45,6 +46,12 @@ pub struct OrchestratorConfig {
     pub poll: Duration,
     /// How many live runs are kept between turns.
     pub cached_runs: NonZeroUsize,
+    /// Payloads larger than this are objects of their own; the history's text refers to them.
+    ///
+    /// The default is the length at which a tail is sealed: there it costs nothing. Inline, such a payload has the tail sealed
+    /// by the next turn, which is one PUT, and a cold turn reads the part, one GET; on its own it is one PUT and one GET as
+    /// well, and whoever reads only the history does not read it. Smaller ones share a part, and would cost a PUT each.
+    pub offload_above_bytes: usize,
     /// How many turns a run may make without input from outside before it is blocked (G9). `None`, the default, is no
     /// limit: right where turns are not billed.
     pub runaway: Option<Runaway>,
@@ -59,6 +66,7 @@ impl Default for OrchestratorConfig {
             locals_within: Duration::from_secs(30),
             poll: Duration::from_secs(20),
             cached_runs: NonZeroUsize::MIN.saturating_add(511),
+            offload_above_bytes: SEAL_AT,
             runaway: None,
         }
     }

@@ -2,16 +2,22 @@
 //!
 //! A person can read it (`… | jq`). The header says which events follow and their checksum, and ends in a checksum of
 //! itself, so an object that was cut short or edited is found out, with the line.
+//!
+//! Payloads that are too large for it are objects of their own: see [`Line`].
 
-use std::borrow::Cow;
+mod line;
+
+use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use millrace_core::{
-    ActivityId, BlockedMark, CarriedRequest, ChildId, ChildScheduled, EffectKey, Event, EventKind, Fault,
-    Pace, PausedMark, Payload, PendingEffect, RejectedUpdate, Run, RunId, RunInfo, Status, Timestamp, Wake,
+    ActivityId, BlockedMark, CarriedRequest, ChildId, ChildScheduled, EffectKey, Event, Fault, Pace,
+    PausedMark, Payload, PendingEffect, RejectedUpdate, Run, RunId, RunInfo, Status, Timestamp, Wake,
     WorkflowId, WorkflowType,
 };
 use serde::{Deserialize, Serialize};
+
+pub use line::{ContentHash, Line, Reference, Stored, decode_event, encode_above, encode_event};
 
 /// The version of the history format that this build writes.
 pub const FORMAT: u32 = 1;
@@ -20,18 +26,23 @@ pub const SEAL_AT: usize = 64 * 1024;
 /// No sealed part has more than this, before it is compressed: a few compressed bytes can claim to be very many.
 pub const LARGEST_PART: usize = 64 << 20;
 
+/// The longest details of a failure that a header repeats.
+pub const LONGEST_DETAILS: usize = 1024;
+
 /// A history that cannot be what was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the history `{key}` is corrupt at line {line}: {reason}; the run is left alone until the object is restored"
-)]
+#[error("the history `{key}` is corrupt{}: {reason}; the run is left alone until the object is restored", at(*.line))]
 pub struct Corrupt {
     /// The object.
     pub key: String,
-    /// The line, from 1.
+    /// The line, from 1; 0 if it is about the object as a whole.
     pub line: usize,
     /// What is wrong.
     pub reason: String,
+}
+
+fn at(line: usize) -> String {
+    if line == 0 { String::new() } else { format!(" at line {line}") }
 }
 
 /// The first line of a history: where the run stands.
@@ -139,7 +150,7 @@ pub struct PendingActivity {
     /// Its attempt is held back, too: a task of it is to be dropped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withheld: bool,
-    /// Why the attempt before it failed.
+    /// Why the attempt before it failed. Details of more than [`LONGEST_DETAILS`] bytes are left out: the event has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Fault>,
 }
@@ -165,7 +176,7 @@ impl Header {
             available_at: (state.attempt > 1).then_some(state.available_at),
             paused: state.paused,
             withheld: state.withheld,
-            last_failure: state.last_failure.clone(),
+            last_failure: state.last_failure.clone().map(in_short),
         };
         Self {
             format: FORMAT,
@@ -218,6 +229,19 @@ impl Header {
     }
 }
 
+/// The header is written with every turn, as long as the activity is open.
+fn in_short(mut fault: Fault) -> Fault {
+    let failure = match &mut fault {
+        Fault::Application(failure) => Some(failure),
+        Fault::TimedOut { cause, .. } => cause.as_mut(),
+        Fault::Canceled { .. } | Fault::Terminated { .. } => None,
+    };
+    if let Some(failure) = failure {
+        failure.details.take_if(|details| details.size_bytes() > LONGEST_DETAILS);
+    }
+    fault
+}
+
 fn child_of(child: &ChildScheduled) -> PendingChild {
     let ChildScheduled { child_id, workflow, workflow_id, .. } = child;
     PendingChild { child_id: *child_id, workflow: workflow.clone(), workflow_id: workflow_id.clone() }
@@ -242,6 +266,8 @@ pub struct Tail {
     /// One line an event.
     pub text: String,
     crc: crc32fast::Hasher,
+    /// Payloads of the run that are objects already.
+    stored: BTreeSet<ContentHash>,
 }
 
 impl Tail {
@@ -257,6 +283,25 @@ impl Tail {
             encode_event(event, &mut self.text);
         }
         self.crc.update(&self.text.as_bytes()[from..]);
+    }
+
+    /// Adds events; their payloads of more than `above` bytes are not in the text, and those that are to be stored first,
+    /// because nothing in the run has the same content, are given to the caller.
+    #[must_use]
+    pub fn push_above(&mut self, events: &[Event], above: usize) -> Vec<(Reference, Payload)> {
+        let from = self.text.len();
+        let mut large = Vec::new();
+        for event in events {
+            large.append(&mut encode_above(event, above, &mut self.text));
+        }
+        self.crc.update(&self.text.as_bytes()[from..]);
+        large.retain(|(reference, _)| self.stored.insert(reference.sha256));
+        large
+    }
+
+    /// Notes which payloads of these lines are objects already: they need not be stored again.
+    pub fn note_stored(&mut self, lines: &[Line]) {
+        self.stored.extend(lines.iter().flat_map(Line::stored).map(|stored| stored.reference.sha256));
     }
 
     /// The stretch to seal before the next commit, and its compressed bytes, if the tail has grown too long: all of it,
@@ -297,7 +342,7 @@ impl Tail {
         let rest = self.text.split_inclusive('\n').skip(sealed).collect::<String>();
         let mut crc = crc32fast::Hasher::new();
         crc.update(rest.as_bytes());
-        Self { parts, first: part.last + 1, text: rest, crc }
+        Self { parts, first: part.last + 1, text: rest, crc, stored: self.stored.clone() }
     }
 }
 
@@ -308,8 +353,8 @@ pub struct Head {
     pub header: Header,
     /// What follows it.
     pub tail: Tail,
-    /// The events of the tail.
-    pub events: Vec<Event>,
+    /// The events of the tail, whose large payloads may be elsewhere.
+    pub lines: Vec<Line>,
 }
 
 impl Head {
@@ -330,12 +375,12 @@ impl Head {
         if !is_sealed_by_crc(first_line) {
             return Err(corrupt(1, "the header was edited: its checksum is not its own".into()));
         }
-        let events = decode_events(key, text, header.first, 2)?;
-        if header.first.checked_add(events.len() as u64) != header.last.checked_add(1) {
+        let lines = decode_lines(key, text, header.first, 2)?;
+        if header.first.checked_add(lines.len() as u64) != header.last.checked_add(1) {
             let (first, last) = (header.first, header.last);
             let reason =
-                format!("the header says that events {first} to {last} follow, {} are here", events.len());
-            return Err(corrupt(1 + events.len(), reason));
+                format!("the header says that events {first} to {last} follow, {} are here", lines.len());
+            return Err(corrupt(1 + lines.len(), reason));
         }
         let mut tail = Tail { parts: header.parts.clone(), first: header.first, ..Tail::default() };
         tail.text.push_str(text);
@@ -343,7 +388,8 @@ impl Head {
         if tail.crc.clone().finalize() != header.crc {
             return Err(corrupt(1, "the events were edited: their checksum is not the header's".into()));
         }
-        Ok(Self { header, tail, events })
+        tail.note_stored(&lines);
+        Ok(Self { header, tail, lines })
     }
 }
 
@@ -366,8 +412,8 @@ fn is_sealed_by_crc(line: &str) -> bool {
         .is_some_and(|(covered, crc)| crc == format!("{}}}", crc32fast::hash(covered.as_bytes())))
 }
 
-/// Reads a sealed part: the events, checked to be `part`'s.
-pub fn decode_part(key: &str, part: SealedPart, body: &[u8]) -> Result<Vec<Event>, Corrupt> {
+/// Reads a sealed part: the events' lines, checked to be `part`'s.
+pub fn decode_part(key: &str, part: SealedPart, body: &[u8]) -> Result<Vec<Line>, Corrupt> {
     let corrupt = |line, reason: String| Corrupt { key: key.to_owned(), line, reason };
     let bytes = decompressed(body).map_err(|e| corrupt(1, format!("cannot be decompressed: {e}")))?;
     if bytes.len() > LARGEST_PART {
@@ -377,15 +423,15 @@ pub fn decode_part(key: &str, part: SealedPart, body: &[u8]) -> Result<Vec<Event
         ));
     }
     let text = String::from_utf8(bytes).map_err(|_| corrupt(1, "it is not UTF-8".into()))?;
-    let events = decode_events(key, &text, part.first, 1)?;
-    if part.first.checked_add(events.len() as u64) != part.last.checked_add(1) {
+    let lines = decode_lines(key, &text, part.first, 1)?;
+    if part.first.checked_add(lines.len() as u64) != part.last.checked_add(1) {
         let reason = format!("events {} to {} were expected", part.first, part.last);
-        return Err(corrupt(events.len().max(1), reason));
+        return Err(corrupt(lines.len().max(1), reason));
     }
     if crc32fast::hash(text.as_bytes()) != part.crc {
         return Err(corrupt(1, "the events were edited: their checksum is not the header's".into()));
     }
-    Ok(events)
+    Ok(lines)
 }
 
 /// What a part says it is; a little more than the limit of what exceeds it.
@@ -396,54 +442,19 @@ fn decompressed(body: &[u8]) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    n: u64,
-    t: Timestamp,
-    #[serde(flatten)]
-    kind: &'a EventKind,
-}
-
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    n: u64,
-    t: Timestamp,
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-}
-
-/// Writes one event's line.
-pub fn encode_event(event: &Event, out: &mut String) {
-    let line = Line { n: event.n, t: event.t, kind: &event.kind };
-    // An event is plain data whose payloads are JSON already: it always has a JSON form.
-    if let Ok(line) = serde_json::to_string(&line) {
-        out.push_str(&line);
-        out.push('\n');
-    }
-}
-
-/// Reads one event's line.
-pub fn decode_event(line: &str) -> Result<Event, String> {
-    let envelope: Envelope<'_> = serde_json::from_str(line).map_err(|e| e.to_string())?;
-    let kind = EventKind::read(&envelope.kind, line)
-        .ok_or_else(|| format!("unknown event type `{}`", envelope.kind))?
-        .map_err(|e| format!("{}: {e}", envelope.kind))?;
-    Ok(Event { n: envelope.n, t: envelope.t, kind })
-}
-
-fn decode_events(key: &str, text: &str, first: u64, first_line: usize) -> Result<Vec<Event>, Corrupt> {
-    let mut events = Vec::new();
+fn decode_lines(key: &str, text: &str, first: u64, first_line: usize) -> Result<Vec<Line>, Corrupt> {
+    let mut lines = Vec::new();
     for (i, line) in text.lines().enumerate() {
         let corrupt = |reason| Corrupt { key: key.to_owned(), line: first_line + i, reason };
-        let event = decode_event(line).map_err(corrupt)?;
+        let line = Line::read(line).map_err(corrupt)?;
         let expected = first.checked_add(i as u64);
-        if Some(event.n) != expected {
+        if Some(line.outline().n) != expected {
             let expected = expected.map_or_else(|| "no event".to_owned(), |n| format!("event {n}"));
-            return Err(corrupt(format!("{expected} was expected, this is {}", event.n)));
+            return Err(corrupt(format!("{expected} was expected, this is {}", line.outline().n)));
         }
-        events.push(event);
+        lines.push(line);
     }
-    Ok(events)
+    Ok(lines)
 }
 
 #[cfg(test)]
@@ -474,7 +485,7 @@ mod tests {
         }
         assert_eq!(tail.parts.len(), 1, "what is left is short enough to stay");
         assert_eq!(tail.first, events.len() as u64 + 1);
-        events.extend(decode_events("k", &tail.text, tail.first, 1).unwrap());
+        events.extend(decode_lines("k", &tail.text, tail.first, 1).unwrap());
         assert_eq!(events.len(), 100);
         assert_eq!(tail.crc.finalize(), crc32fast::hash(tail.text.as_bytes()));
     }

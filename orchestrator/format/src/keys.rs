@@ -4,6 +4,8 @@ use millrace_core::{ActivityId, Namespace, RunId, Timestamp, WorkflowId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
+use crate::history::ContentHash;
+
 /// Characters that stay as they are in a key; ids hold only a few others.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -51,6 +53,13 @@ impl Keys {
     /// it exists, it is identical.
     pub fn events(&self, id: &WorkflowId, run: RunId, first: u64, last: u64) -> String {
         format!("{}/{run}/events/{first:012}-{last:012}", self.workflow(id))
+    }
+
+    /// A payload that is too large for the text of its run's history: its JSON, as it is.
+    /// Lifetime: the run's. Writer: the orchestrator, before the commit that refers to it; one whose commit was lost leaves
+    /// it behind, and it goes with the run. Condition: none, the content depends on the key alone, and readers verify that.
+    pub fn payload(&self, id: &WorkflowId, run: RunId, sha256: ContentHash) -> String {
+        format!("{}/{run}/payload/{sha256}", self.workflow(id))
     }
 
     /// The archive of a closed run: its head, byte for byte.
@@ -201,6 +210,7 @@ mod tests {
         let run = RunId::from_random(7);
         for key in [
             keys.events(&id, run, u64::MAX, u64::MAX),
+            keys.payload(&id, run, ContentHash::of(b"")),
             keys.timer(Timestamp::default(), &id, run, "a18446744073709551615.4294967295"),
             keys.index_open(Timestamp::default(), &id, run),
         ] {

@@ -17,7 +17,9 @@ mod sweep;
 mod timer;
 
 pub use attributes::{AttributeCondition, AttributeValue, Attributes};
-pub use history::{Corrupt, Head, Header, PendingActivity, PendingChild, SealedPart};
+pub use history::{
+    ContentHash, Corrupt, Head, Header, Line, PendingActivity, PendingChild, Reference, SealedPart,
+};
 pub use index::IndexEntry;
 pub use keys::Keys;
 pub use lease::Lease;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+mod marked;
+
 use std::time::Duration;
 
 use millrace_core::*;
@@ -10,7 +12,7 @@ use millrace_format::message::{
     self, CompleteMessage, EventMessage, FailMessage, InboxMessage, Report, ResumeMessage, SignalMessage,
     StartChild, StartMessage, StopMessage,
 };
-use millrace_format::{Attributes, Head, Header, IndexEntry, Lease, TimerEntry};
+use millrace_format::{Attributes, Head, Header, IndexEntry, Lease, Line, Reference, TimerEntry};
 use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
@@ -96,6 +98,7 @@ fn blocked() -> impl Strategy<Value = Blocked> {
             .prop_map(|(workflow, known)| Blocked::UnknownWorkflow { workflow, known }),
         text().prop_map(|message| Blocked::BadInput { message }),
         text().prop_map(|message| Blocked::Suspect { message }),
+        (text(), any::<u64>()).prop_map(|(what, bytes)| Blocked::TooLarge { what, bytes }),
         (any::<u32>(), millis(), time()).prop_map(|(turns, within, until)| Blocked::Runaway {
             turns,
             within,
@@ -425,7 +428,29 @@ fn outcome() -> impl Strategy<Value = ActivityOutcome> {
     )
 }
 
+fn lines(events: Vec<Event>) -> Vec<Line> {
+    events.into_iter().map(Line::from).collect()
+}
+
 proptest! {
+    #[test]
+    fn large_payloads(kind in kind(), above in 0..40_usize) {
+        let event = Event { n: 1, t: Timestamp::from_millis(0), kind };
+        let mut line = String::new();
+        let large = history::encode_above(&event, above, &mut line);
+        let read = Line::read(line.trim_end_matches('\n')).unwrap();
+        prop_assert_eq!(read.stored().len(), large.len());
+        let get = |reference: &Reference| {
+            large.iter().find(|(of, _)| of == reference).and_then(|(_, payload)| reference.verify(payload.as_str().as_bytes()).ok())
+        };
+        prop_assert_eq!(read.filled(get), Ok(event));
+    }
+
+    #[test]
+    fn no_payload_is_forgotten(kind in kind()) {
+        marked::places(&Event { n: 1, t: Timestamp::from_millis(0), kind });
+    }
+
     #[test]
     fn events(n in any::<u64>(), t in time(), kind in kind()) {
         let event = Event { n, t, kind };
@@ -447,7 +472,7 @@ proptest! {
         let body = history::encode(&header, &tail.text).unwrap();
         let head = Head::decode("k", &body).unwrap();
         prop_assert_eq!(history::encode(&head.header, &head.tail.text).unwrap(), body);
-        prop_assert_eq!((head.header, head.events), (header, events));
+        prop_assert_eq!((head.header, head.lines), (header, lines(events)));
     }
 
     #[test]
@@ -463,7 +488,7 @@ proptest! {
         }
         let (part, bytes) = tail.seal(last + 1).unwrap().unwrap();
         let read = history::decode_part("k", part, &bytes).unwrap();
-        prop_assert_eq!(&read[..events.len()], &events[..]);
+        prop_assert_eq!(&read[..events.len()], &lines(events.clone())[..]);
         prop_assert_eq!(tail.sealed(part).first, last + 2);
     }
 

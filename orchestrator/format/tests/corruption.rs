@@ -189,8 +189,8 @@ fn a_sealed_part_that_is_cut_or_another_one() {
     assert!(error.reason.contains("edited"), "{error}");
 }
 
-fn accepted(body: &[u8]) -> Option<(millrace_format::Header, Vec<millrace_core::Event>)> {
-    Head::decode("k", body).ok().map(|head| (head.header, head.events))
+fn accepted(body: &[u8]) -> Option<(millrace_format::Header, Vec<millrace_format::Line>)> {
+    Head::decode("k", body).ok().map(|head| (head.header, head.lines))
 }
 
 proptest! {
@@ -199,7 +199,7 @@ proptest! {
     #[test]
     fn flipped_bytes_never_give_another_history(
         flips in prop::collection::vec((any::<prop::sample::Index>(), 1..=255_u8), 1..4),
-        name in prop::sample::select(vec!["completed.ndjson", "running.ndjson", "blocked.ndjson", "sealed.ndjson"]),
+        name in prop::sample::select(vec!["completed.ndjson", "running.ndjson", "blocked.ndjson", "sealed.ndjson", "large_payload.ndjson"]),
     ) {
         let whole = recorded(name);
         let mut body = whole.clone();

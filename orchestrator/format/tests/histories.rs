@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use millrace_core::{
-    ActivityOptions, Command, Decision, Event, EventKind, IdConflict, IdReuse, Incoming, Message,
-    ParentClose, Start, Status, TimerStarted, Unread,
+    ActivityOptions, ApplicationFailure, Command, Decision, Event, EventKind, Fault, IdConflict, IdReuse,
+    Incoming, Message, OutcomeResult, ParentClose, Payload, Start, Status, TimerStarted, Unread,
 };
-use millrace_format::history::{self, Commit, SealedPart, Tail};
-use millrace_format::{Head, Header};
+use millrace_format::history::{self, Commit, SEAL_AT, SealedPart, Tail};
+use millrace_format::{Head, Header, Line, Reference};
 use script::*;
 
 const NONCE: &str = "00000000000000000000000000000007";
@@ -28,11 +28,15 @@ struct Recorder {
     world: World,
     tail: Tail,
     parts: Vec<(SealedPart, Vec<u8>)>,
+    /// Payloads above this length are objects of their own.
+    above: usize,
+    payloads: Vec<(Reference, Payload)>,
 }
 
 impl Recorder {
     fn new<const N: usize>(script: [Row; N]) -> Self {
-        Self { world: World::new(script), tail: Tail::empty(), parts: vec![] }
+        let (tail, above) = (Tail::empty(), SEAL_AT);
+        Self { world: World::new(script), tail, parts: vec![], above, payloads: vec![] }
     }
 
     fn turn(&mut self, now: f64, messages: &[Incoming]) -> Decision {
@@ -50,7 +54,7 @@ impl Recorder {
             self.tail = self.tail.sealed(part);
             self.parts.push((part, bytes));
         }
-        self.tail.push(&decision.events);
+        self.payloads.extend(self.tail.push_above(&decision.events, self.above));
         decision
     }
 
@@ -254,6 +258,36 @@ fn called_off_run() -> Recorder {
     run
 }
 
+/// A run whose payloads do not fit into its text: its input, which it hands on, a failure's details, a signal's input and
+/// its result; and one in between that looks like a reference and is none.
+fn large_payload_run() -> Recorder {
+    let long = |name: &str| payload(&format!(r#"{{"{name}":"{}"}}"#, name.repeat(60)));
+    let input = long("in");
+    let train = |id, input: &millrace_core::Payload| match schedule_with(id, "train", retries(3)) {
+        Command::ScheduleActivity { activity_id, activity, task_queue, options, .. } => {
+            Command::ScheduleActivity { activity_id, activity, task_queue, input: input.clone(), options }
+        }
+        other => other,
+    };
+    let forged = payload(&format!(r#"{{"sha256":"{}","bytes":3}}"#, "0".repeat(64)));
+    let mut run = Recorder::new([
+        (On::Started, [train(1, &input), train(2, &forged)].into()),
+        (On::Signal("go"), [Command::CompleteRun(long("out"))].into()),
+    ]);
+    run.above = 100;
+    run.turn(0.0, &[incoming(Message::Start(Box::new(Start { input, ..start("start") })))]);
+    let boom = ApplicationFailure::new("Boom", "no").details(&long("why"));
+    run.turn(1.0, &[outcome(1, 1, 1, OutcomeResult::Failed(Fault::Application(boom)))]);
+    run.turn(2.0, &[outcome(1, 2, 1, OutcomeResult::Completed(long("result")))]);
+    let mut go = signal("s-1", "go");
+    if let Message::Signal { input, .. } = &mut go.message {
+        *input = long("signal");
+    }
+    run.turn(3.0, &[go]);
+    assert_eq!(run.payloads.len(), 5, "the input is stored once");
+    run
+}
+
 fn recorded() -> Vec<(&'static str, Recorder)> {
     vec![
         ("completed", completed_run()),
@@ -267,6 +301,7 @@ fn recorded() -> Vec<(&'static str, Recorder)> {
         ("language", language_run()),
         ("delayed", delayed_run()),
         ("called_off", called_off_run()),
+        ("large_payload", large_payload_run()),
     ]
 }
 
@@ -282,6 +317,9 @@ fn record() {
         for (part, bytes) in recorder.parts {
             files.push((part_name(name, part), bytes));
         }
+        for (reference, payload) in recorder.payloads {
+            files.push((payload_name(name, &reference), payload.as_str().into()));
+        }
         for (file, bytes) in files {
             let path = folder().join(file);
             if !path.exists() {
@@ -295,17 +333,29 @@ fn part_name(name: &str, part: SealedPart) -> String {
     format!("{name}.{:012}-{:012}.zst", part.first, part.last)
 }
 
+fn payload_name(name: &str, reference: &Reference) -> String {
+    format!("{name}.{}.json", reference.sha256)
+}
+
+fn whole(name: &str, line: Line) -> Event {
+    let fetch = |reference: &Reference| {
+        let object = std::fs::read(folder().join(payload_name(name, reference))).unwrap();
+        Some(reference.verify(&object).unwrap())
+    };
+    line.filled(fetch).unwrap()
+}
+
 fn read(name: &str) -> (Vec<u8>, Head, Vec<Event>) {
     let body = std::fs::read(folder().join(format!("{name}.ndjson"))).unwrap();
     let head = Head::decode(name, &body).unwrap();
     let mut events = Vec::new();
     for part in &head.header.parts {
         let file = part_name(name, *part);
-        events.extend(
-            history::decode_part(&file, *part, &std::fs::read(folder().join(&file)).unwrap()).unwrap(),
-        );
+        let body = std::fs::read(folder().join(&file)).unwrap();
+        let lines = history::decode_part(&file, *part, &body).unwrap();
+        events.extend(lines.into_iter().map(|line| whole(name, line)));
     }
-    events.extend(head.events.iter().cloned());
+    events.extend(head.lines.iter().map(|line| whole(name, line.clone())));
     (body, head, events)
 }
 
@@ -315,7 +365,7 @@ fn names() -> Vec<String> {
         .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".ndjson").map(str::to_owned))
         .collect();
     names.sort();
-    assert!(names.len() >= 11, "{names:?}");
+    assert!(names.len() >= 12, "{names:?}");
     names
 }
 
@@ -325,7 +375,7 @@ fn recorded_histories_are_read_and_written_again_byte_for_byte() {
         let (body, head, events) = read(&name);
         assert_eq!(history::encode(&head.header, &head.tail.text).unwrap(), body, "{name}");
         let mut text = String::new();
-        head.events.iter().for_each(|event| history::encode_event(event, &mut text));
+        head.lines.iter().for_each(|line| line.write(&mut text));
         assert_eq!(text, head.tail.text, "{name}");
         assert!(events.iter().zip(1..).all(|(event, n)| event.n == n), "{name}");
         assert_eq!(events.len() as u64, head.header.last, "{name}");
@@ -351,10 +401,9 @@ fn sealed_parts_hold_the_text_that_was_sealed() {
     let (again, bytes) = tail.seal(part.last).unwrap().expect("long enough");
     // Compressors may differ between builds; the text and its checksum may not.
     assert_eq!(again, part);
-    assert_eq!(
-        history::decode_part("k", part, &bytes).unwrap(),
-        events[..usize::try_from(part.last).unwrap()]
-    );
+    let lines = history::decode_part("k", part, &bytes).unwrap();
+    let sealed: Vec<Event> = lines.into_iter().map(|line| line.whole().unwrap()).collect();
+    assert_eq!(sealed, events[..usize::try_from(part.last).unwrap()]);
     assert_eq!(tail.sealed(part).first, head.header.first);
 }
 

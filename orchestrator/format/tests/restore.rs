@@ -11,7 +11,7 @@ use millrace_core::{
     RetryPolicy, Start, StopChild, Unread, Verdict,
 };
 use millrace_format::history::{self, Commit, Tail};
-use millrace_format::{Head, Header};
+use millrace_format::{Head, Header, Line};
 use proptest::prelude::*;
 use script::*;
 use std::time::Duration;
@@ -165,8 +165,9 @@ fn check(world: &World, tail: &Tail) -> Result<(), TestCaseError> {
     let body = history::encode(&header, &tail.text).unwrap();
     let head = Head::decode("k", &body).map_err(|e| TestCaseError::fail(e.to_string()))?;
     prop_assert_eq!(&head.header, &header);
-    prop_assert_eq!(&head.events, &world.history);
-    prop_assert_eq!(&head.header.restore(&head.events), world.run());
+    let events: Result<Vec<_>, _> = head.lines.into_iter().map(Line::whole).collect();
+    prop_assert_eq!(events.as_ref(), Ok(&world.history));
+    prop_assert_eq!(&head.header.restore(&events.unwrap()), world.run());
     Ok(())
 }
 

@@ -36,6 +36,17 @@ impl History {
             events.extend(self::lines(&text.expect("a part is compressed by zstd")));
         }
         events.extend(lines);
+        let run = format!("{folder}{}", header["run_id"].as_str().unwrap());
+        for event in &mut events {
+            let stored = event.get("stored").cloned().unwrap_or_default();
+            for place in stored.as_array().into_iter().flatten() {
+                let pointer = format!("/{}", place.as_str().unwrap().replace('.', "/"));
+                let reference = event.pointer_mut(&pointer).expect("a place that the event names is there");
+                let key = format!("{run}/payload/{}", reference["sha256"].as_str().unwrap());
+                let object = foreign.get(bucket, &key).expect("a payload that an event names is there");
+                *reference = serde_json::from_slice(&object).expect("a payload is JSON");
+            }
+        }
         Some(Self { header, events })
     }
 

@@ -24,6 +24,12 @@ async fn step(n: u32) -> Result<u32, ActivityError> {
     Ok(n)
 }
 
+/// Each time something else: the same content is stored once.
+#[activity]
+async fn writes(n: u32) -> Result<String, ActivityError> {
+    Ok(n.to_string().repeat(100 * 1024))
+}
+
 #[activity(exclusive)]
 async fn alone(n: u32) -> Result<u32, ActivityError> {
     Ok(n)
@@ -45,6 +51,14 @@ async fn left(ctx: ActivityContext) -> Result<(), ActivityError> {
 async fn activities(ctx: WorkflowContext, times: u32) -> Result<(), WorkflowError> {
     for n in 0..times {
         ctx.activity(step, n).await?;
+    }
+    Ok(())
+}
+
+#[workflow]
+async fn larges(ctx: WorkflowContext, times: u32) -> Result<(), WorkflowError> {
+    for n in 0..times {
+        ctx.activity(writes, n).await?;
     }
     Ok(())
 }
@@ -195,6 +209,7 @@ pub(crate) fn app() -> App {
         .activity(left)
         .activity(alone)
         .workflow(exclusives);
+    let app = app.activity(writes).workflow(larges);
     let app = app.workflow(activities).workflow(locals).workflow(laters).workflow(items).workflow(sleeps);
     let app = app.workflow(long_sleeps).workflow(limits).workflow(signals).workflow(updates).workflow(child);
     app.workflow(children).workflow(tells).workflow(lives).workflow(gives_up).workflow(free)

@@ -44,6 +44,8 @@ fn the_costs_are_those_that_are_counted() {
     let standalone = world.run_of("millrace.activity", "alone", r#"{"activity":"step","input":1}"#);
     row("an activity without a workflow, its run included", standalone);
     row("an exclusive activity", one_more(&world, "Exclusives"));
+    let large = one_more(&world, "Larges") - one_more(&world, "Activities");
+    row("a payload of more than 64 KiB, in addition", large);
     row("a local activity", one_more(&world, "Locals"));
     row("an activity that completes later", one_more(&world, "Laters"));
     row("a `map` of 100 items", world.run("Items", 100) - world.run("Items", 0));

@@ -1,7 +1,7 @@
 //! What workflow code answers: updates by events in its log, queries by a replay that records nothing.
 
 use millrace_core::{Blocked, Event, EventKind, Payload, Replay, RequestId, RunId, WorkflowCode, WorkflowId};
-use millrace_format::Head;
+use millrace_format::{Head, Line};
 
 use super::results::{follower_of, stands};
 use super::{Client, ClientError, Outcome};
@@ -41,7 +41,7 @@ impl Client {
             return Ok(Some(answer));
         }
         seen.have(head);
-        Ok(match stands(head) {
+        Ok(match stands(head, head.lines.last().map(Line::outline)) {
             None => None,
             Some(Outcome::Blocked(mark)) if matches!(mark.reason, Blocked::Suspect { .. }) => None,
             Some(Outcome::Blocked(mark)) => Some(Err(ClientError::Blocked(mark.reason))),
@@ -57,14 +57,15 @@ impl Client {
         sealed_too: bool,
     ) -> Result<Option<Result<Payload, ClientError>>, ClientError> {
         let all;
-        let events = if sealed_too && !head.header.parts.is_empty() {
-            all = self.reader.events(head).await?;
+        let lines = if sealed_too && !head.header.parts.is_empty() {
+            all = self.reader.lines(head).await?;
             &all
         } else {
-            &head.events
+            &head.lines
         };
-        if let Some(answer) = events.iter().rev().find_map(|event| answer_of(event, update)) {
-            return Ok(Some(answer));
+        if let Some(line) = lines.iter().rev().find(|line| answer_of(line.outline(), update).is_some()) {
+            let event = self.reader.whole(&head.header, vec![line.clone()]).await?;
+            return Ok(event.first().and_then(|event| answer_of(event, update)));
         }
         let refused = head.header.rejected.iter().find(|rejected| rejected.request_id == *update);
         Ok(refused.map(|refused| Err(ClientError::Rejected(refused.reason.clone()))))

@@ -206,7 +206,8 @@ impl Client {
         let mut blocked = None;
         if open && let Ok(Some(head)) = self.reader.head_of(&entry.workflow_id, entry.run_id).await {
             entry.status = head.header.status;
-            entry.closed_at = head.events.last().filter(|_| !entry.status.is_open()).map(|event| event.t);
+            entry.closed_at =
+                head.lines.last().filter(|_| !entry.status.is_open()).map(|line| line.outline().t);
             blocked = head.header.blocked;
         }
         Ok(Some(Listed { entry, blocked }))

@@ -1,6 +1,6 @@
 //! How workflows end. A run that continues as new has not ended its workflow: it is followed.
 
-use millrace_core::{BlockedMark, EventKind, Payload, RunId, Status, WorkflowFailure, WorkflowId};
+use millrace_core::{BlockedMark, Event, EventKind, Payload, RunId, Status, WorkflowFailure, WorkflowId};
 use millrace_format::Head;
 
 use super::{Client, ClientError};
@@ -19,7 +19,9 @@ pub enum Outcome {
 impl Client {
     /// How the workflow ended, if it has; or that it is blocked.
     pub async fn outcome(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Option<Outcome>, ClientError> {
-        Ok(self.last_head(id, run).await?.as_ref().and_then(stands))
+        let Some(head) = self.last_head(id, run).await? else { return Ok(None) };
+        let last = if head.header.status.is_open() { None } else { self.reader.last(&head).await? };
+        Ok(stands(&head, last.as_ref()))
     }
 
     /// Waits until the workflow has ended or is blocked.
@@ -58,12 +60,12 @@ impl Client {
     }
 }
 
-/// Whether the run has ended or is blocked.
-pub(super) fn stands(head: &Head) -> Option<Outcome> {
+/// Whether the run has ended or is blocked, by its last event.
+pub(super) fn stands(head: &Head, last: Option<&Event>) -> Option<Outcome> {
     if let (Status::Running, Some(mark)) = (head.header.status, &head.header.blocked) {
         return Some(Outcome::Blocked(Box::new(mark.clone())));
     }
-    let outcome = head.events.last()?.kind.outcome()?;
+    let outcome = last?.kind.outcome()?;
     let workflow = head.header.workflow.to_string();
     Some(
         outcome.map_or_else(|fault| Outcome::Failed(WorkflowFailure { workflow, fault }), Outcome::Completed),
@@ -72,7 +74,7 @@ pub(super) fn stands(head: &Head) -> Option<Outcome> {
 
 /// The run that follows one which continues as new.
 pub fn follower_of(head: &Head) -> Option<RunId> {
-    match &head.events.last()?.kind {
+    match &head.lines.last()?.outline().kind {
         EventKind::RunContinuedAsNew(e) => Some(e.new_run_id),
         _ => None,
     }

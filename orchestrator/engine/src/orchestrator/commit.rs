@@ -1,14 +1,15 @@
 //! The commit: one conditional write, recognised when its reply is lost (G3, G5).
 
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use millrace_core::decide::Decision;
-use millrace_core::{Run, RunId, WorkflowId};
-use millrace_format::Header;
+use millrace_core::{Payload, Run, RunId, WorkflowId};
 use millrace_format::history::{self, Commit};
+use millrace_format::{Header, Reference};
 
 use super::Orchestrator;
 use super::turn::TurnError;
-use crate::load::Loaded;
+use crate::load::{Loaded, SIDE_BY_SIDE};
 use crate::ports::{Condition, ETag, PutError, StoreError};
 
 /// How often a write that met another in flight (409) is sent again.
@@ -43,7 +44,8 @@ impl Orchestrator {
         } else if let Some(sealed) = self.seal(id, &live.run, &loaded.tail, decision).await? {
             loaded.tail = sealed;
         }
-        loaded.tail.push(&decision.events);
+        let large = loaded.tail.push_above(&decision.events, self.config.offload_above_bytes);
+        self.offload((id, live.run.info.run_id), large).await?;
         live.run.turn += 1;
         let nonce = format!("{:032x}", self.ports.entropy.bits());
         let header = Header::of(&live.run, Commit { nonce: &nonce, build: &self.config.build }, &loaded.tail);
@@ -59,6 +61,21 @@ impl Orchestrator {
             }
             Written::Not(theirs) => Ok(Committed::No(theirs)),
         }
+    }
+
+    /// Writes payloads that are too large for the history's text, before the commit that refers to them. If that is lost,
+    /// they lie there unused until the run is removed.
+    async fn offload(
+        &self,
+        (id, run_id): (&WorkflowId, RunId),
+        large: Vec<(Reference, Payload)>,
+    ) -> Result<(), TurnError> {
+        let puts = large.into_iter().map(|(reference, payload)| {
+            let key = self.reader.keys.payload(id, run_id, reference.sha256);
+            // Whoever writes it writes the same: without a condition nobody has to look whether it is there.
+            self.put_same(key, Bytes::from_owner(Text(payload)), Condition::Always)
+        });
+        stream::iter(puts.collect::<Vec<_>>()).buffer_unordered(SIDE_BY_SIDE).try_collect().await
     }
 
     /// One compare-and-swap.
@@ -135,15 +152,28 @@ impl Orchestrator {
     /// Writes an object that is the same whoever writes it. A conflict says that somebody has; but a history may be lost with
     /// a part that is not there, so it is looked for.
     async fn put_once(&self, key: &str, body: Bytes) -> Result<(), TurnError> {
+        self.put_same(key.to_owned(), body, Condition::Absent).await
+    }
+
+    async fn put_same(&self, key: String, body: Bytes, condition: Condition) -> Result<(), TurnError> {
         for _ in 0..MOST_BUSY {
-            match self.ports.store.put(key, body.clone(), Condition::Absent).await {
+            match self.ports.store.put(&key, body.clone(), condition.clone()).await {
                 Ok(_) => return Ok(()),
-                Err(PutError::Conflict) if self.ports.store.get(key).await?.is_some() => return Ok(()),
+                Err(PutError::Conflict) if self.ports.store.get(&key).await?.is_some() => return Ok(()),
                 Err(PutError::Conflict) => {}
                 Err(PutError::Busy | PutError::Gone | PutError::Unknown(_)) => {}
                 Err(PutError::Store(error)) => return Err(error.into()),
             }
         }
         Err(StoreError::Unavailable(format!("`{key}` cannot be written now")).into())
+    }
+}
+
+/// A payload's text, as bytes that are not copied.
+struct Text(Payload);
+
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_str().as_bytes()
     }
 }

@@ -100,12 +100,12 @@ impl Orchestrator {
         };
         let messages = self.with_sources(batch).await?;
         let mut decision = decide(&mut loaded.live, &messages, &self.a_turn(id));
-        if warm && !decision.commits() {
-            let fresh = self.reader.load(id).await?;
-            if fresh.etag != loaded.etag {
-                loaded = fresh;
-                decision = decide(&mut loaded.live, &messages, &self.a_turn(id));
-            }
+        if warm
+            && !decision.commits()
+            && let Some(fresh) = self.reader.load_unless(id, loaded.etag.as_ref()).await?
+        {
+            loaded = fresh;
+            decision = decide(&mut loaded.live, &messages, &self.a_turn(id));
         }
         if !decision.commits() {
             let run = loaded.live.as_ref().map(|live| &live.run);

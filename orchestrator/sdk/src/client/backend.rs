@@ -139,9 +139,9 @@ impl From<Head> for Description {
     fn from(head: Head) -> Self {
         let continued_as = follower_of(&head);
         let header = head.header;
-        let closed = head.events.last().filter(|_| !header.status.is_open());
+        let closed = head.lines.last().filter(|_| !header.status.is_open());
         Self {
-            closed_at: closed.map(|event| event.t),
+            closed_at: closed.map(|line| line.outline().t),
             workflow_id: header.workflow_id,
             run_id: header.run_id,
             first_run_id: header.first_run_id,

@@ -10,7 +10,7 @@ use millrace_core::{
 use millrace_engine::{ListFilter, Listed, Outcome};
 use millrace_format::history::{Commit, Header, Tail};
 use millrace_format::message::{self, InboxMessage};
-use millrace_format::{Attributes, Head, IndexEntry};
+use millrace_format::{Attributes, Head, IndexEntry, Line};
 
 use super::entry::Record;
 use super::stage::Stage;
@@ -132,7 +132,8 @@ fn answer_of(event: &Event, update: &RequestId) -> Option<Result<Payload, RunErr
 fn describe(record: Record<'_>) -> Description {
     let header = Header::of(record.run, Commit { nonce: BUILD, build: BUILD }, &Tail::empty());
     let header = Header { blocked: record.blocked.cloned(), ..header };
-    Head { header, tail: Tail::empty(), events: record.history.to_vec() }.into()
+    let lines = record.history.iter().cloned().map(Line::from).collect();
+    Head { header, tail: Tail::empty(), lines }.into()
 }
 
 fn listed(record: Record<'_>) -> Listed {

@@ -89,9 +89,61 @@ fn every_awaited_signal_is_absorbed() {
 #[test]
 fn what_is_too_large_is_refused_for_good() {
     let dev = dev();
-    let refused = block_on(async { dev.client().start(echo, "a", "x".repeat(2 << 20)).await.map(drop) });
+    let refused = block_on(async { dev.client().start(echo, "a", "x".repeat(17 << 20)).await.map(drop) });
     let Err(RunError::Rejected(text)) = refused else { panic!("{refused:?}") };
     assert!(text.contains("put large data elsewhere"), "{text}");
+}
+
+/// Gives a text so long.
+#[activity]
+async fn writes(length: usize) -> Result<String, ActivityError> {
+    Ok("x".repeat(length))
+}
+
+#[activity]
+async fn measures(text: String) -> Result<usize, ActivityError> {
+    Ok(text.len())
+}
+
+/// How long the texts are that it had made and measured.
+#[workflow(accepts(Ping))]
+async fn volumes(ctx: WorkflowContext, lengths: Vec<usize>) -> Result<Vec<usize>, WorkflowError> {
+    let mut volumes = Vec::new();
+    for length in lengths {
+        let text = ctx.activity(writes, length).await?;
+        volumes.push(ctx.activity(measures, text).await?);
+    }
+    ctx.signals::<Ping>().recv().await?;
+    Ok(volumes)
+}
+
+/// 5 MiB go through tasks, outcomes and the history, and are there when the folder is opened again; what is too large fails its
+/// activity, and nothing comes again and again.
+#[test]
+fn large_results_survive_and_too_large_ones_fail_the_activity() {
+    let data = tempfile::tempdir().unwrap();
+    let app = App::new().workflow(volumes).activity(writes).activity(measures);
+    let options = Options { port: None, grace: Duration::ZERO, ..Options::new(data.path()) };
+    let lengths = vec![100_000, 5 << 20];
+    let dev = Dev::start(&app, options.clone()).unwrap();
+    block_on(async {
+        let run = dev.client().start(volumes, "a", lengths.clone()).await.unwrap();
+        let failed = dev.client().start(volumes, "b", vec![17 << 20]).await.unwrap().result().await;
+        let Err(RunError::Failed(failure)) = failed else { panic!("{failed:?}") };
+        let text = failure.to_string();
+        assert!(text.contains("the result of activity `writes` has 17825794 bytes"), "{text}");
+        while run.describe().await.unwrap().activities.iter().any(|a| a.attempt > 0) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        dev.stop().await;
+    });
+    let dev = Dev::start(&app, options).unwrap();
+    let volumes = block_on(async {
+        let run = dev.client().handle(volumes, "a")?;
+        run.signal(Ping).await?;
+        run.result().await
+    });
+    assert_eq!(volumes, Ok(lengths));
 }
 
 #[test]
