@@ -3,6 +3,7 @@
 //!
 //! - [`Keys`]: every key in the bucket, with lifetime, writer and write condition.
 //! - [`history`]: the history object: one header line, then one line an event.
+//! - [`Recording`]: a run's history in a file, to be replayed.
 //! - [`message`]: the public and internal messages, and the checks at the door.
 //! - [`Attributes`]: what runs are found by.
 //! - [`Lease`], [`TimerEntry`], [`IndexEntry`], [`Swept`]: the small objects beside the history.
@@ -13,6 +14,7 @@ mod index;
 mod keys;
 mod lease;
 pub mod message;
+mod recording;
 mod sweep;
 mod timer;
 
@@ -23,5 +25,6 @@ pub use history::{
 pub use index::IndexEntry;
 pub use keys::Keys;
 pub use lease::Lease;
+pub use recording::{BadRecording, Recording};
 pub use sweep::Swept;
 pub use timer::TimerEntry;

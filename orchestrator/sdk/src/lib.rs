@@ -66,6 +66,7 @@ pub mod intercept;
 #[cfg(feature = "aws")]
 pub mod lambda;
 mod map;
+mod recorded;
 mod retry;
 mod schedule;
 mod shared;
@@ -101,7 +102,7 @@ pub use millrace_core::{
     ActivityFailure, ActivityOptions, ApplicationFailure, Blocked, Fault, Headers, ParentClose, RetryPolicy,
     RunId, TaskQueue, TimeoutKind, Timestamp, WorkflowFailure, WorkflowId,
 };
-pub use millrace_format::{AttributeCondition, AttributeValue, Attributes};
+pub use millrace_format::{AttributeCondition, AttributeValue, Attributes, Recording};
 pub use millrace_macros::{Query, Signal, Update, activity, workflow};
 pub use retry::Retry;
 pub use schedule::{

@@ -23,6 +23,9 @@ async fn refuse() -> Result<(), ActivityError> {
 
 #[workflow]
 async fn welcome(ctx: WorkflowContext, name: String) -> Result<String, WorkflowError> {
+    if std::env::var_os("VERBS_APP_CHANGED").is_some() {
+        ctx.sleep(secs(1)).await?; // the next version of the program, for tests of replays
+    }
     Ok(ctx.activity(greet, name).await?)
 }
 

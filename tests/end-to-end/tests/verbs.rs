@@ -382,3 +382,41 @@ impl Api {
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
+
+#[test]
+fn an_exported_history_is_replayed_with_todays_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, engine) = (folder.path(), Engine::start(folder.path()));
+    assert_eq!(run(data, &["start", "Welcome", "--id", "ann", "--input", "\"Ann\""]).0, 0);
+    assert_eq!(run(data, &["start", "Approval", "--id", "open"]).0, 0);
+    assert_eq!(run(data, &["result", "ann", "-q"]).0, 0);
+    let file = folder.path().join("recorded.ndjson");
+    let exported = ["ann", "open"].map(|id| run(data, &["export", id]));
+    assert!(exported.iter().all(|(code, ..)| *code == 0), "{exported:?}");
+    std::fs::write(&file, exported.map(|(_, lines, _)| lines + "\n").concat()).unwrap();
+    assert_eq!(engine.terminate(), 0);
+
+    let file = file.to_str().unwrap();
+    let (code, out, err) = run(data, &["replay", file]);
+    assert_eq!((code, out.lines().count(), err.as_str()), (0, 2, ""), "{out}");
+    assert!(out.starts_with("ok       Welcome ann (4 events)\nok       Approval open ("), "{out}");
+    let (code, out, _) = run(data, &["replay", "--id", "ann", "--json"]);
+    assert!(code == 0 && json(&out)["id"] == "ann" && json(&out)["blocked"].is_null(), "{out}");
+
+    let changed = app(data, &["replay", file]).env("VERBS_APP_CHANGED", "1").output().unwrap();
+    let (out, err) = (String::from_utf8(changed.stdout).unwrap(), String::from_utf8(changed.stderr).unwrap());
+    assert_eq!(changed.status.code(), Some(4), "{err}");
+    assert!(out.contains("blocked  Welcome ann (run ") && out.contains("event 2"), "{out}");
+    assert!(out.contains("ok       Approval open"), "the others are told of as well: {out}");
+    assert!(err.contains("1 of 2 runs could not go on with this code"), "{err}");
+
+    let (code, _, err) = run(data, &["replay", "--id", "nobody"]);
+    assert!(code == 5 && err.contains("nobody"), "{code} {err}");
+    let (code, _, err) = run(data, &["replay", "no-such-file"]);
+    assert!(code == 2 && err.starts_with("error: no-such-file: "), "{code} {err}");
+    let events = std::fs::read_to_string(file).unwrap().lines().skip(1).collect::<Vec<_>>().join("\n");
+    std::fs::write(file, events).unwrap();
+    let (code, _, err) = run(data, &["replay", file]);
+    assert!(code == 2 && err.contains("line 1: an event, but no line says whose"), "{code} {err}");
+    assert_eq!(run(data, &["replay"]).0, 2, "neither files nor an id");
+}

@@ -1,6 +1,6 @@
 //! Recorded histories: could this code have made them?
 
-use millrace_core::{Blocked, Event, EventKind, Replay, RunId, RunInfo, WorkflowCode, WorkflowId};
+use millrace_core::{Blocked, Event, EventKind, RunId, RunInfo, WorkflowId};
 
 use super::code::Code;
 use super::entry::Entry;
@@ -15,21 +15,9 @@ impl World {
             return Err(Blocked::BadInput { message });
         }
         let _inside = Inside::enter();
-        let replayed = code.instantiate(&info).and_then(|code| {
-            let mut replay = Replay::new(code);
-            replay.follow(history).map(|()| replay.next_command())
-        });
-        // The code of a run that was blocked may well go on from there.
-        let may_go_on = history.iter().any(|event| matches!(event.kind, EventKind::RunBlocked(_)));
-        match replayed? {
-            Some(command) if !may_go_on => Err(Blocked::Nondeterminism {
-                event: history.last().map_or(0, |event| event.n) + 1,
-                expected: "nothing".to_owned(),
-                got: command.describe(),
-            }),
-            _ => Ok(()),
-        }
+        crate::recorded::replay(code, &info, history)
     }
+
     /// The run that a history is of; if it was not made here, some run that it might be of.
     fn info_of(&self, history: &[Event]) -> Result<RunInfo, String> {
         let Some(Event { t, kind: EventKind::RunStarted(started), .. }) = history.first() else {

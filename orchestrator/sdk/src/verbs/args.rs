@@ -26,7 +26,7 @@ Exit codes:
   1  the engine or its storage did not
   2  the command line is wrong
   3  the run failed, timed out, was canceled or terminated
-  4  the run is blocked: its code cannot go on
+  4  the run is blocked: its code cannot go on; a replay goes another way
   5  there is no such workflow, run or data folder
   6  the request was rejected, an update was refused
   7  the time given with --timeout is up, and the run goes on";
@@ -104,6 +104,10 @@ pub(super) enum Verb {
     /// Look at messages that nobody could do anything with, send them again, throw them away
     #[command(subcommand)]
     DeadLetters(DeadLettersVerb),
+    /// Print a run's whole history, for a file that `replay` reads
+    Export(ExportArgs),
+    /// Replay histories with this program's code: could their runs go on with it?
+    Replay(ReplayArgs),
     /// Start a workflow again and again, by a cron expression or at an interval
     #[command(subcommand)]
     Schedule(ScheduleVerb),
@@ -319,6 +323,28 @@ pub(super) struct ListArgs {
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub(super) limit: usize,
     /// Print one JSON object a line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// Files that `export` wrote; - is standard input
+    #[arg(value_name = "FILE", required_unless_present = "id")]
+    pub(super) files: Vec<PathBuf>,
+    /// Replay the current run of this workflow id, where it is
+    #[arg(long, conflicts_with = "files", value_name = "ID")]
+    pub(super) id: Option<WorkflowId>,
+    /// An earlier run of it
+    #[arg(long, requires = "id", value_name = "RUN")]
+    pub(super) run_id: Option<RunId>,
+    /// Print one JSON object a run
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -24,6 +24,10 @@ impl Failure {
         Self { code: 2, message: message.into() }
     }
 
+    pub(super) fn blocked(message: impl Into<String>) -> Self {
+        Self { code: 4, message: message.into() }
+    }
+
     pub(super) fn not_found(message: impl Into<String>) -> Self {
         Self { code: 5, message: message.into() }
     }

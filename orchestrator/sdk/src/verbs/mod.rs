@@ -27,6 +27,7 @@ mod job;
 mod operate;
 mod progress;
 mod reads;
+mod replays;
 mod requests;
 mod schedules;
 mod table;
@@ -170,6 +171,8 @@ impl Main {
             Some(Verb::List(args)) => reads::list(place, args).await,
             Some(Verb::Batch(verb)) => batch::batch(place, verb).await,
             Some(Verb::DeadLetters(verb)) => dead_letters::dead_letters(place, verb).await,
+            Some(Verb::Export(args)) => replays::export(place, &args).await,
+            Some(Verb::Replay(args)) => replays::replay(self.app, place, &args).await,
             Some(Verb::Schedule(verb)) => schedules::schedule(place, verb).await,
         }
     }
