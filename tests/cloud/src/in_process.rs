@@ -26,6 +26,7 @@ pub struct Site {
     pub foreign: Foreign,
     /// Where it is.
     pub settings: Settings,
+    emulator: &'static Emulator,
     config: SdkConfig,
 }
 
@@ -49,7 +50,7 @@ impl Site {
             .credentials_provider(credentials.provider_name("the emulator takes any").build())
             .load()
             .await;
-        Some(Self { foreign, settings, config })
+        Some(Self { foreign, settings, emulator, config })
     }
 
     /// All ports, as one process has them: connections of its own.
@@ -69,6 +70,14 @@ impl Site {
     /// The same on the system's clock.
     pub fn real_ports(&self) -> Ports {
         self.ports(Arc::new(SystemClock::default()))
+    }
+
+    /// What a process of its own is told, to find it.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut environment = self.emulator.environment();
+        environment.push(("MILLRACE_BUCKET", self.settings.bucket.clone()));
+        environment.push(("MILLRACE_QUEUE_PREFIX", self.settings.queue_prefix.clone()));
+        environment
     }
 
     /// The keys of its namespace.

@@ -1,0 +1,126 @@
+//! One small program for each idea of the workflow language: what it is, when to use it, what it costs, and a scenario that
+//! shows what holds.
+//!
+//! Each folder is read on its own. All are run as tests on three homes: on the embedded engine (`tests/embedded.rs`), on an
+//! emulator of S3 and SQS (`tests/cloud/tests/ideas.rs`), and as unit tests in virtual time where a user would write one
+//! (`tests/unit.rs`). Their histories are recorded in `histories/`, and every later build must be able to go on with them
+//! (`tests/recorded.rs`).
+//!
+//! Another idea is a folder, and a line in [`each_idea`].
+
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use futures::future::LocalBoxFuture;
+use millrace::{App, Client};
+
+pub mod cancel_policies;
+pub mod chance_and_time;
+pub mod children;
+pub mod completed_by_token;
+pub mod deadlines;
+pub mod declared_elsewhere;
+pub mod exclusive;
+pub mod fan_out;
+pub mod heartbeats;
+pub mod local_activities;
+pub mod map_with_tolerance;
+pub mod memo_and_attributes;
+pub mod patched;
+pub mod queries;
+pub mod racing;
+pub mod retries;
+pub mod schedules;
+pub mod scopes;
+pub mod shielded_cleanup;
+pub mod signal_with_start;
+pub mod spawned;
+pub mod start_delay;
+pub mod telling_others;
+pub mod time_limits;
+pub mod update_with_start;
+pub mod updates_at_once;
+pub mod updates_later;
+
+/// Gives the names of all ideas to a macro. A folder that is not named here fails `tests/embedded.rs`.
+#[macro_export]
+macro_rules! each_idea {
+    ($give_to:ident) => {
+        $give_to! {
+            cancel_policies
+            chance_and_time
+            children
+            completed_by_token
+            deadlines
+            declared_elsewhere
+            exclusive
+            fan_out
+            heartbeats
+            local_activities
+            map_with_tolerance
+            memo_and_attributes
+            patched
+            queries
+            racing
+            retries
+            schedules
+            scopes
+            shielded_cleanup
+            signal_with_start
+            spawned
+            start_delay
+            telling_others
+            time_limits
+            update_with_start
+            updates_at_once
+            updates_later
+        }
+    };
+}
+
+/// One idea.
+pub struct Idea {
+    /// Its folder.
+    pub name: &'static str,
+    /// Registers its code.
+    pub app: fn(App) -> App,
+    /// Uses it, and fails if it is not as it should be. Written against the client alone, so it runs on every home.
+    pub scenario: fn(&Client) -> LocalBoxFuture<'_, anyhow::Result<()>>,
+}
+
+macro_rules! list {
+    ($($idea:ident)*) => {
+        /// All ideas.
+        pub fn ideas() -> Vec<Idea> {
+            vec![$(Idea {
+                name: stringify!($idea),
+                app: $idea::app,
+                scenario: |client| Box::pin($idea::scenario(client)),
+            }),*]
+        }
+    };
+}
+each_idea!(list);
+
+/// One program with the code of all ideas.
+pub fn app() -> App {
+    ideas().into_iter().fold(App::new(), |app, idea| (idea.app)(app))
+}
+
+/// How long a scenario waits for something to be seen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Looks again and again until there is something to see.
+pub async fn eventually<T>(
+    what: &str,
+    mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        if let Some(seen) = look().await? {
+            return Ok(seen);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    bail!("{what}: not seen within {PATIENCE:?}")
+}

@@ -1,0 +1,80 @@
+//! **Scopes**: a part of a workflow that can be canceled on its own.
+//!
+//! When: a search that has found enough, drafts of which one is taken, work that a newer request supersedes. What was called
+//! through the scope is asked to stop, and nothing else.
+//!
+//! Costs: none to have one; canceling costs as a cancel request does. `docs/language.md`, Stopping.
+
+use anyhow::ensure;
+use futures::stream::{FuturesUnordered, StreamExt};
+use millrace::{Client, prelude::*};
+use serde::{Deserialize, Serialize};
+
+/// How a learning rate did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    pub rate: f64,
+    pub loss: f64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Found {
+    pub best: Option<Trial>,
+    pub given_up: usize,
+}
+
+/// Whoever pays for the machines has seen enough.
+#[derive(Signal, Serialize, Deserialize)]
+pub struct Enough;
+
+/// Small rates take long. It beats, so it hears of a cancel.
+#[activity(start_to_close = "1h", heartbeat = "1m", max_attempts = 1)]
+pub async fn train_trial(ctx: ActivityContext, rate: f64) -> Result<Trial, ActivityError> {
+    for step in 0..(1.0 / rate) as u32 {
+        ctx.heartbeat(&step)?;
+        tokio::time::sleep(millis(10)).await;
+    }
+    Ok(Trial { rate, loss: (rate - 0.3).abs() })
+}
+
+#[workflow(accepts(Enough))]
+pub async fn search(ctx: WorkflowContext, rates: Vec<f64>) -> Result<Found, WorkflowError> {
+    let (enough, trials) = (ctx.signals::<Enough>(), ctx.scope());
+    let mut running: FuturesUnordered<_> =
+        rates.into_iter().map(|rate| trials.activity(train_trial, rate)).collect();
+    let best = ctx.state(None::<Trial>).published();
+    let mut given_up = 0;
+    loop {
+        select! {
+            trial = running.next() => match trial {
+                None => return Ok(Found { best: best.get(), given_up }),
+                Some(Ok(trial)) => best.modify(|best| {
+                    if best.as_ref().is_none_or(|best| trial.loss < best.loss) { *best = Some(trial) }
+                }),
+                Some(Err(failure)) if failure.is_canceled() => given_up += 1,
+                Some(Err(failure)) => return Err(failure.into()),
+            },
+            told = enough.recv() => {
+                told?;
+                trials.cancel("enough"); // this workflow goes on
+            }
+        }
+    }
+}
+
+pub fn app(app: App) -> App {
+    app.workflow(search).activity(train_trial)
+}
+
+pub async fn scenario(client: &Client) -> anyhow::Result<()> {
+    let run = client.start(search, "rates-of-small", vec![0.0001, 0.25, 0.9, 0.0002]).await?;
+    crate::eventually("both quick trials", async || {
+        let best = run.state::<Trial>().await?;
+        Ok(best.filter(|best| best.rate == 0.25))
+    })
+    .await?;
+    run.signal(Enough).await?;
+    let found = run.result().await?;
+    ensure!(found.best.as_ref().is_some_and(|best| best.rate == 0.25) && found.given_up == 2, "{found:?}");
+    Ok(())
+}
