@@ -89,6 +89,11 @@ impl ActivityState {
         self.attempt > 1 && now < self.available_at
     }
 
+    /// How many attempts were made once the one of this number is.
+    pub(crate) fn made(&self, attempt: u32) -> u32 {
+        attempt.saturating_sub(self.skipped).max(1)
+    }
+
     /// When the activity must have ended, if there is a limit.
     pub fn deadline(&self) -> Option<Timestamp> {
         self.scheduled.options.schedule_to_close.map(|limit| self.scheduled_at.plus(limit))

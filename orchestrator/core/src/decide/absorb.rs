@@ -314,12 +314,12 @@ impl Decider<'_> {
         };
         if state.canceling {
             let (activity, fault) = (state.scheduled.activity.clone(), fault.clone());
-            let failure = ActivityFailure { activity, attempts: outcome.attempt, fault };
+            let failure = ActivityFailure { activity, attempts: state.made(outcome.attempt), fault };
             return self.fact(live, incoming, ActivityFailed { activity_id, failure });
         }
         // Every receive beyond the first means a worker that took the task and vanished.
         let used = outcome.attempt.saturating_add(outcome.receive_count.saturating_sub(1));
-        let made = used.saturating_sub(state.skipped).max(1);
+        let made = state.made(used);
         match self.retry_at(&state, made, fault) {
             Ok(retry_at) => self.retry(live, incoming, outcome, (used.saturating_add(1), retry_at, fault)),
             Err(fault) => {
@@ -404,7 +404,7 @@ impl Decider<'_> {
             state.last_failure.as_ref().and_then(Fault::application).cloned();
         let fault = Fault::TimedOut { kind: TimeoutKind::ScheduleToClose, cause };
         let activity = state.scheduled.activity.clone();
-        let failure = ActivityFailure { activity, attempts: state.attempt, fault };
+        let failure = ActivityFailure { activity, attempts: state.made(state.attempt), fault };
         if state.scheduled.options.needs_lease() {
             let reason = "schedule-to-close".to_owned();
             self.effect(&mut live.run, Effect::CancelActivity { activity_id, reason });

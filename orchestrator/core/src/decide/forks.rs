@@ -3,8 +3,8 @@
 
 use super::{Decider, Live, Verdict};
 use crate::{
-    ActivityId, ActivityState, Effect, Event, EventKind, Fork, ForkedFrom, Incoming, Run, RunId, RunInfo,
-    RunStarted, RunUnpaused, SourceLog, Timestamp,
+    ActivityId, ActivityState, ActivityUnpaused, Effect, Event, EventKind, Fork, ForkedFrom, Incoming, Run,
+    RunId, RunInfo, RunStarted, RunUnpaused, SourceLog, Timestamp,
 };
 
 impl Decider<'_> {
@@ -52,20 +52,37 @@ impl Decider<'_> {
         self.guard = Some(incoming.message.identity());
         let begun = self.replace(live, RunId::from_random(self.turn.entropy), started.workflow.clone());
         let first = taken.iter().take(1).map(|event| Event { kind: started.clone().into(), ..event.clone() });
-        for event in first.chain(taken.iter().skip(1).cloned()) {
+        for mut event in first.chain(taken.iter().skip(1).cloned()) {
+            if let EventKind::ActivityScheduled(e) = &mut event.kind {
+                // Whoever has the other run's token has none of this one.
+                e.secret = e.secret.is_some().then(|| self.secret(e.activity_id));
+            }
             begun.run.apply(&event);
             self.decision.events.push(event);
         }
         self.copied = self.decision.events.len();
         begun.run.sent.clear(); // By the run that asked for it.
-        if begun.run.paused.is_some() {
-            self.record(&mut begun.run, RunUnpaused { request_id: fork.request_id.clone() });
-        }
+        self.let_go_on(&mut begun.run, fork);
         told.into_iter().for_each(|signal| {
             self.record(&mut begun.run, signal);
         });
         self.ask_again(&mut begun.run);
         self.run_begun_code(begun);
+    }
+
+    /// Nobody has held back the new run, nor any of its activities.
+    fn let_go_on(&mut self, run: &mut Run, fork: &Fork) {
+        let request_id = &fork.request_id;
+        if run.paused.is_some() {
+            self.record(run, RunUnpaused { request_id: request_id.clone() });
+        }
+        let held = |(id, state): (&ActivityId, &ActivityState)| {
+            state.paused.then(|| (*id, state.attempt_once_unpaused()))
+        };
+        let held: Vec<_> = run.activities.iter().filter_map(held).collect();
+        for (activity_id, attempt) in held {
+            self.record(run, ActivityUnpaused { activity_id, attempt, request_id: request_id.clone() });
+        }
     }
 
     /// What the events that were taken over ask for and do not show the end of.
@@ -75,7 +92,7 @@ impl Decider<'_> {
             let at = state.available_at.max(self.time);
             Effect::SendTask { activity_id: *activity_id, attempt: state.attempt, at }
         };
-        let tasks = run.activities.iter().filter(|(_, state)| !state.withheld).map(task);
+        let tasks = run.activities.iter().map(task);
         let timers =
             run.timers.iter().map(|(timer_id, at)| Effect::SendTimer { timer_id: *timer_id, at: *at });
         let effects: Vec<Effect> = tasks.chain(timers).collect();

@@ -48,9 +48,8 @@ impl Decider<'_> {
         if !state.paused {
             return Verdict::Stale("the activity is not paused");
         }
-        // A task of the attempt that was held back may still wait in its queue: the next attempt takes its place.
         let (withheld, at) = (state.withheld, self.time.max(state.available_at));
-        let attempt = if withheld { next(state) } else { state.attempt };
+        let attempt = state.attempt_once_unpaused();
         self.guard.get_or_insert_with(|| incoming.message.identity());
         self.record(&mut live.run, ActivityUnpaused { activity_id, attempt, request_id });
         if withheld {
@@ -83,6 +82,13 @@ impl Decider<'_> {
         self.record(&mut live.run, ActivityRetryRequested { activity_id, attempt, request_id });
         self.effect(&mut live.run, Effect::SendTask { activity_id, attempt, at });
         Verdict::Absorbed
+    }
+}
+
+impl ActivityState {
+    /// The attempt that its attempts go on with: one that is held back is void, for its task may still be on its way.
+    pub(super) fn attempt_once_unpaused(&self) -> u32 {
+        if self.withheld { next(self) } else { self.attempt }
     }
 }
 

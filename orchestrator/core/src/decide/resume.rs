@@ -141,7 +141,7 @@ impl Decider<'_> {
     /// 128 bits that only the log knows. SipHash is a pseudorandom function of its key, so one secret tells nothing of the
     /// others of its turn; and nothing else is made of the key.
     #[allow(deprecated, reason = "std's only SipHash that takes a key; a map's hasher is not asked for here")]
-    fn secret(&self, activity_id: ActivityId) -> String {
+    pub(super) fn secret(&self, activity_id: ActivityId) -> String {
         let (high, low) = ((self.turn.secret >> 64) as u64, self.turn.secret as u64);
         let half = |n: u8| {
             let mut hasher = SipHasher::new_with_keys(high, low);

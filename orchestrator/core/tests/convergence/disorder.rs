@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use millrace_core::decide::wait_for_run;
 use millrace_core::{
-    Effect, Event, Identity, Incoming, Message, Run, RunId, RunInfo, Timestamp, Verdict, WorkflowCode,
+    Effect, Event, Identity, Incoming, Message, Run, RunId, RunInfo, SourceLog, Status, Timestamp, Verdict,
+    WorkflowCode,
 };
 
 use crate::script::*;
@@ -107,6 +109,9 @@ pub(crate) fn drive(code: impl WorkflowCode + 'static, messages: &[Incoming], dr
     for step in 0..5_000 {
         assert!(step < 4_999, "the run does not come to an end");
         if drive.is_done() {
+            drive.undo_holds();
+        }
+        if drive.is_done() {
             break;
         }
         let batch = drive.receive(&mut chance);
@@ -180,7 +185,8 @@ impl Drive {
         }
         let history = self.world.history.clone();
         self.world.entropy += 1;
-        let decision = self.world.turn(&batch);
+        let read: Vec<Incoming> = batch.iter().map(|message| self.with_source(message)).collect();
+        let decision = self.world.turn(&read);
         if let Some(replaced) = decision.replaces {
             // Before the commit, so no crash comes in between.
             let left: Vec<_> = replaced.effects.values().map(|pending| pending.effect.clone()).collect();
@@ -206,6 +212,28 @@ impl Drive {
         settled.filter_map(|(message, verdict)| self.settle(message, verdict)).collect()
     }
 
+    /// As the engine reads them: those that fork a run, together with its events.
+    fn with_source(&self, message: &Incoming) -> Incoming {
+        let mut message = message.clone();
+        let Message::Fork(fork) = &mut message.message else { return message };
+        let current = self.world.live.is_some().then(|| self.histories().last()).flatten();
+        let log = current.map(|(info, events)| SourceLog { run_id: info.run_id, events: events.into() });
+        fork.log = log.ok_or_else(|| "from: there is no such workflow".into());
+        message
+    }
+
+    /// Whoever has held back something lets it go on.
+    fn undo_holds(&mut self) {
+        let Some(live) = &self.world.live else { return };
+        let held = live.run.activities.iter().filter(|(_, state)| state.paused).map(|(id, _)| Some(*id));
+        let all: Vec<_> = live.run.paused.iter().map(|_| None).chain(held).collect();
+        for what in all {
+            let id = format!("undo-{}", self.world.entropy);
+            self.queue.send(at(self.world.now), unpause(&id, what));
+            self.world.entropy += 1;
+        }
+    }
+
     /// The process died: the next one knows only what is in the log.
     fn give_back(&mut self, batch: &[Incoming]) -> Vec<Incoming> {
         self.world.cool();
@@ -221,19 +249,46 @@ impl Drive {
             Verdict::Absorbed | Verdict::Refused(_) => {}
             Verdict::Repeated | Verdict::Stale(_) => queue.repair(world.run(), &identity),
             Verdict::Early(due) => queue.send(due, message),
-            Verdict::Wait => queue.waiting.push((at(world.now + 1.0), message)),
+            Verdict::Wait => {
+                let pause = wait_for_run(message.receive_count).as_secs_f64();
+                queue.waiting.push((at(world.now + pause), message));
+            }
             Verdict::Again => return Some(message),
             Verdict::Elsewhere(run_id) => {
                 queue.repair(world.run(), &Identity::Earlier(run_id, Box::new(identity.clone())));
                 let run = queue.archive.get(&run_id).expect("a run of this workflow").clone();
                 queue.repair(&run, &identity);
             }
-            Verdict::Rejected(_) => {
+            // Nothing to begin with yet.
+            Verdict::Rejected(_) if world.live.is_none() && may_be_refused(&message.message) => {}
+            Verdict::Rejected(reason) => {
                 queue.repair(world.run(), &identity);
-                let may = matches!(message.message, Message::Signal { .. } | Message::Update { .. });
-                assert!(may && !world.run().status.is_open(), "{message:?}");
+                let (run, told) = (world.run(), &message.message);
+                match told {
+                    // Its run was ended by a reset, or it came long before the one that it follows: somebody redrives it.
+                    Message::Signal { after, .. }
+                        if run.status == Status::Terminated || (after.is_some() && run.status.is_open()) =>
+                    {
+                        queue.send(at(world.now + 60.0), message);
+                    }
+                    Message::Signal { .. } | Message::Update { .. } => {
+                        assert!(!run.status.is_open(), "{reason}")
+                    }
+                    _ => assert!(may_be_refused(told), "{reason}: {told:?}"),
+                }
             }
         }
         None
     }
+}
+
+/// What is asked of activities that may have ended, or are about to, and of a run that may not have begun.
+fn may_be_refused(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::Pause { activity_id: Some(_), .. }
+            | Message::Unpause { activity_id: Some(_), .. }
+            | Message::Retry { .. }
+            | Message::Fork(_)
+    )
 }

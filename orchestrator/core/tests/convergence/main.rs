@@ -9,6 +9,7 @@ mod script;
 
 mod chain;
 mod disorder;
+mod operated;
 
 use std::collections::{BTreeMap, BTreeSet};
 

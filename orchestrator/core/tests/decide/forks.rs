@@ -1,6 +1,8 @@
 //! Runs that begin with the events of another: reset and fork.
 
-use millrace_core::{Event, EventKind, Fork, Incoming, Message, ParentClose, SourceLog, Verdict, WorkflowId};
+use millrace_core::{
+    Event, EventKind, Fork, Incoming, Message, OutcomeResult, ParentClose, SourceLog, Verdict, WorkflowId,
+};
 
 use crate::script::*;
 
@@ -182,4 +184,41 @@ fn a_paused_run_is_reset_to_one_that_is_not() {
     let event = world.history.len() as u64;
     let lines = reset(&mut world, event);
     assert!(lines.contains(&"RunUnpaused".to_owned()) && world.run().paused.is_none(), "{lines:?}");
+}
+
+#[test]
+fn nobody_has_held_back_the_activities_of_the_new_run() {
+    let mut world = World::started([
+        (On::Started, [schedule(1, "charge"), schedule(2, "ship")].into()),
+        (On::Completed(9), [complete("1")].into()),
+    ]);
+    world.turn(&[failed(1, 1)]);
+    world.turn(&[pause("p1", Some(1)), pause("p2", Some(2))]);
+    let event = world.history.len() as u64;
+    world.turn(&[terminate("t")]);
+    world.now = 100.0;
+    let lines = world.lines(&[fork_of(&world, event, true)]);
+    assert_eq!(
+        lines[event as usize..],
+        [
+            "ActivityUnpaused 1 #3",
+            "ActivityUnpaused 2 #1",
+            "→ task 1#3 at 100.0s [r:f]",
+            "→ task 2#1 at 100.0s [r:f]",
+            "→ index open [r:f]",
+            "= Absorbed",
+        ]
+    );
+}
+
+#[test]
+fn g10_the_token_of_the_other_run_is_of_no_use_for_this_one() {
+    let mut world = World::started([(On::Started, [schedule_with(1, "review", completes_later())].into())]);
+    let secret = |world: &World| world.run().activities[&1].scheduled.secret.clone().unwrap();
+    let before = secret(&world);
+    reset(&mut world, 2);
+    let result = || OutcomeResult::Completed(payload("1"));
+    assert_eq!(world.lines(&[completion(&before, 1, 1, result())]), ["= Rejected token"]);
+    let lines = world.lines(&[completion(&secret(&world), 1, 1, result())]);
+    assert_eq!(lines[0], "ActivityCompleted 1 #1 1");
 }

@@ -192,8 +192,12 @@ fn the_deadline_of_a_paused_activity_holds() {
         (On::Started, [schedule_with(1, "charge", within(60))].into()),
         (On::Failed(1), [complete("1")].into()),
     ]);
+    world.turn(&[failed(1, 1)]);
+    world.turn(&[retry("r", 1)]);
     world.turn(&[pause("p", Some(1))]);
     world.now = 60.0;
     let lines = world.lines(&[wake(1)]);
-    assert!(lines[0].starts_with("ActivityFailed 1") && lines[1] == "RunCompleted 1", "{lines:?}");
+    // Attempt 2 was void: attempt 3 is the second.
+    assert!(lines[0].starts_with("ActivityFailed 1: activity `charge` (attempts: 2)"), "{lines:?}");
+    assert_eq!(lines[1], "RunCompleted 1");
 }
