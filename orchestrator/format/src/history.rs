@@ -141,9 +141,6 @@ pub struct PendingActivity {
     pub activity: String,
     /// The current attempt.
     pub attempt: u32,
-    /// When that is available, if others were before it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub available_at: Option<Timestamp>,
     /// Somebody holds the activity back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
@@ -173,7 +170,6 @@ impl Header {
             activity_id: *id,
             activity: state.scheduled.activity.clone(),
             attempt: state.attempt,
-            available_at: (state.attempt > 1).then_some(state.available_at),
             paused: state.paused,
             withheld: state.withheld,
             last_failure: state.last_failure.clone().map(in_short),

@@ -237,8 +237,8 @@ inbox_message!(
 );
 
 inbox_message!(
-    /// `{"type":"reset","id":"digits-42","event":17,"reason":"a bug in the scoring"}`. `run_id` names the run whose events
-    /// are taken; whatever run is open is replaced.
+    /// `{"type":"reset","id":"digits-42","run_id":"…","event":17,"reason":"a bug in the scoring"}`. `run_id` names the run
+    /// whose events are taken, and must be there; whatever run is open is replaced.
     ResetMessage {
         /// The last event that the new run takes over.
         event: u64,
@@ -480,6 +480,12 @@ pub fn read_inbox(body: &str, message_id: &str) -> Result<Addressed, BadMessage>
         }
         "reset" => {
             let m: ResetMessage = typed(body)?;
+            if m.run_id.is_none() {
+                // A reset is two commits: between them, or before the first, another run may have taken the place.
+                return Err(BadMessage(
+                    "run_id: name the run whose event is meant, as `show` prints it".into(),
+                ));
+            }
             let (source, source_run, cut) = (m.id.clone(), m.run_id, (m.event, m.reapply, m.reason));
             address((m.v, m.namespace, m.id, None), (m.request_id, message_id), |request_id| {
                 fork((source, source_run), cut, true, request_id)

@@ -9,8 +9,9 @@ use std::time::Duration;
 use millrace_core::*;
 use millrace_format::history::{self, Commit, Tail};
 use millrace_format::message::{
-    self, CompleteMessage, EventMessage, FailMessage, InboxMessage, Report, ResumeMessage, SignalMessage,
-    StartChild, StartMessage, StopMessage,
+    self, CompleteMessage, EventMessage, FailMessage, ForkMessage, InboxMessage, PauseMessage, Report,
+    ResetMessage, ResumeMessage, RetryMessage, SignalMessage, StartChild, StartMessage, StopMessage,
+    UnpauseMessage,
 };
 use millrace_format::{Attributes, Head, Header, IndexEntry, Lease, Line, Reference, TimerEntry};
 use proptest::collection::{btree_map, vec};
@@ -205,10 +206,23 @@ fn headers() -> impl Strategy<Value = Headers> {
     btree_map("[A-Za-z0-9_.-]{1,9}", "[^\\p{Cc}]{0,9}", 0..4)
 }
 
+fn forked_from() -> impl Strategy<Value = ForkedFrom> {
+    (workflow_id(), run_id(), any::<u64>(), time(), run_id(), text()).prop_map(
+        |(workflow_id, run_id, event, at, seed, reason)| ForkedFrom {
+            workflow_id,
+            run_id,
+            event,
+            at,
+            seed,
+            reason,
+        },
+    )
+}
+
 fn started() -> impl Strategy<Value = RunStarted> {
     let said = (workflow(), payload(), request(), of(millis()), of(payload()), of(payload()));
     let chain = (of(time()), of(time()), of(parent()), of(run_id()), of(run_id()), unread(), headers());
-    (said, chain).prop_map(|(said, chain)| {
+    (said, chain, of(text()), of(forked_from())).prop_map(|(said, chain, version, forked_from)| {
         let (workflow, input, request_id, run_timeout, memo, attributes) = said;
         let (execution_deadline, begins_at, parent, continued_from, first_run_id, unread, headers) = chain;
         let (memo, attributes) = (present(memo), present(attributes));
@@ -226,6 +240,8 @@ fn started() -> impl Strategy<Value = RunStarted> {
             continued_from,
             first_run_id,
             unread,
+            version,
+            forked_from,
         }
     })
 }
@@ -331,7 +347,21 @@ fn kind() -> impl Strategy<Value = EventKind> {
         .into()),
         (text(), request()).prop_map(|(reason, request_id)| CancelRequested { reason, request_id }.into()),
         request().prop_map(|request_id| ResumeRequested { request_id }.into()),
+        held().prop_map(Into::into),
     ]
+}
+
+/// What people hold back and let go on.
+fn held() -> impl Strategy<Value = EventKind> {
+    (0..5_u8, any::<(u64, u32)>(), text(), request()).prop_map(
+        |(kind, (activity_id, attempt), reason, request_id)| match kind {
+            0 => RunPaused { reason, request_id }.into(),
+            1 => RunUnpaused { request_id }.into(),
+            2 => ActivityPaused { activity_id, reason, request_id }.into(),
+            3 => ActivityUnpaused { activity_id, attempt, request_id }.into(),
+            _ => ActivityRetryRequested { activity_id, attempt, request_id }.into(),
+        },
+    )
 }
 
 fn effect() -> impl Strategy<Value = Effect> {
@@ -384,12 +414,13 @@ fn plain_guard() -> impl Strategy<Value = Identity> {
 prop_compose! {
     /// A run with a header as full as can be.
     fn run()(
-        (info, now) in (workflow(), any::<u128>(), time()).prop_map(|(workflow, run_id, started_at)| (RunInfo {
-            workflow_id: WorkflowId::new("w-1").unwrap(), run_id: RunId::from_random(run_id), workflow, started_at,
-        }, started_at)),
+        (info, now) in (workflow(), any::<u128>(), time()).prop_map(|(workflow, run_id, started_at)| (
+            RunInfo::new(WorkflowId::new("w-1").unwrap(), RunId::from_random(run_id), workflow, started_at), started_at,
+        )),
         effects in vec((guard(), effect()), 0..5),
         (wake, sent, absorbed) in (of((any::<u64>(), time())), any::<u64>(), any::<u64>()),
         mark in of((blocked(), text(), time())),
+        paused in of((text(), time())),
         pace in of((time(), any::<u32>())),
         published in of(payload()),
         carried in vec((request(), any::<u128>(), time()), 0..4),
@@ -404,6 +435,7 @@ prop_compose! {
         run.wake = wake.map(|(wake, at)| Wake { wake, at });
         (run.wakes_sent, run.wakes_absorbed) = (sent, absorbed);
         run.blocked = mark.map(|(reason, build, since)| BlockedMark { reason, build, since });
+        run.paused = paused.map(|(reason, since)| PausedMark { reason, since });
         run.pace = pace.map(|(since, turns)| Pace { since, turns });
         run.published = present(published);
         run.carried = carried.into_iter().map(|(request_id, run_id, at)| CarriedRequest {
@@ -509,7 +541,7 @@ proptest! {
 
     #[test]
     fn index_entries(run in run(), closed_at in of(time())) {
-        let RunInfo { workflow_id, run_id, workflow, started_at } = run.info;
+        let RunInfo { workflow_id, run_id, workflow, started_at, .. } = run.info;
         let entry = IndexEntry { workflow_id, run_id, workflow, status: Status::TimedOut, started_at, closed_at, attributes: Attributes::of_recorded(Payload::parse(r#"{"a":1.5,"b":true,"c":"x"}"#).ok().as_ref()) };
         prop_assert_eq!(IndexEntry::decode(&entry.encode()).unwrap(), entry);
     }
@@ -545,7 +577,7 @@ proptest! {
             (Report::StopChild(Box::new(stop.clone())), Message::Stop(Box::new(stop))),
             (
                 Report::Signal { name: name.clone(), input: input.clone(), request_id: request_id.clone() },
-                Message::Signal { name: name.clone(), input, request_id: request_id.clone() },
+                Message::Signal { name: name.clone(), input, request_id: request_id.clone(), after: None },
             ),
             (
                 Report::Cancel { reason: name.clone(), request_id: request_id.clone() },
@@ -621,14 +653,20 @@ proptest! {
         };
         prop_assert_eq!((read.workflow_id, read.message), (id.clone(), Message::Start(Box::new(expected))));
         let stop = StopMessage { kind: Default::default(), v: None, id: id.clone(), run_id: None, namespace: None, request_id: base.3.clone(), reason: reason.clone() };
-        let asked = SignalMessage { kind: Default::default(), v: None, id: id.clone(), run_id: None, namespace: None, request_id: base.3.clone(), name: name.clone(), input: input.clone() };
+        let asked = SignalMessage { request_id: base.3.clone(), ..SignalMessage::new(id.clone(), name.clone(), input.clone(), None) };
+        let after = RequestId::new(format!("{request_id}-")).ok();
+        let ordered = SignalMessage { after: after.clone(), ..asked.clone() };
         for (written, expected) in [
             (InboxMessage::Update(asked), Message::Update { name: name.clone(), input: input.clone(), request_id: request_id.clone() }),
             (InboxMessage::Cancel(stop.clone()), Message::Cancel { reason: reason.clone(), request_id: request_id.clone() }),
             (InboxMessage::Terminate(stop), Message::Terminate { reason, request_id: request_id.clone() }),
             (
-                InboxMessage::Signal(SignalMessage { kind: Default::default(), v: None, id: id.clone(), run_id: None, namespace: None, request_id: base.3.clone(), name: name.clone(), input: input.clone() }),
-                Message::Signal { name, input, request_id: request_id.clone() },
+                InboxMessage::Signal(ordered),
+                Message::Signal { name: name.clone(), input: input.clone(), request_id: request_id.clone(), after },
+            ),
+            (
+                InboxMessage::Signal(SignalMessage { request_id: base.3.clone(), ..SignalMessage::new(id.clone(), name.clone(), input.clone(), None) }),
+                Message::Signal { name, input, request_id: request_id.clone(), after: None },
             ),
             (
                 InboxMessage::Resume(ResumeMessage { kind: Default::default(), v: None, id: id.clone(), run_id: None, namespace: None, request_id: base.3 }),
@@ -636,6 +674,37 @@ proptest! {
             ),
         ] {
             prop_assert_eq!(message::read_inbox(&message::write(&written), "m").unwrap().message, expected);
+        }
+    }
+
+    #[test]
+    fn messages_that_intervene(
+        (id, from) in (workflow_id(), workflow_id()), (run, from_run_id) in (run_id(), of(run_id())), request_id in of(outside()),
+        (activity_id, maybe, event) in (any::<u64>(), of(any::<u64>()), any::<u64>()), reason in text(), reapply in any::<bool>(),
+    ) {
+        prop_assume!(id != from);
+        let sent = request_id.clone().unwrap_or_else(|| RequestId::new("m").unwrap());
+        let fork = |source: &WorkflowId, source_run, replaces| Message::Fork(Box::new(Fork {
+            source: source.clone(), source_run, event, reapply, replaces, reason: reason.clone(), request_id: sent.clone(),
+            log: Err("from: the source was not read".into()),
+        }));
+        let pause = PauseMessage { request_id: request_id.clone(), ..PauseMessage::new(id.clone(), maybe, reason.clone()) };
+        let unpause = UnpauseMessage { request_id: request_id.clone(), ..UnpauseMessage::new(id.clone(), maybe) };
+        let retry = RetryMessage { request_id: request_id.clone(), ..RetryMessage::new(id.clone(), activity_id) };
+        let reset = ResetMessage { request_id: request_id.clone(), ..ResetMessage::new(id.clone(), event, reason.clone(), reapply) };
+        let forked = ForkMessage { request_id, ..ForkMessage::new(id.clone(), from.clone(), from_run_id, event, reason.clone(), reapply) };
+        for (written, run_id, expected) in [
+            (InboxMessage::Pause(pause.of_run(Some(run))), Some(run), Message::Pause { activity_id: maybe, reason: reason.clone(), request_id: sent.clone() }),
+            (InboxMessage::Unpause(unpause), None, Message::Unpause { activity_id: maybe, request_id: sent.clone() }),
+            (InboxMessage::Retry(retry), None, Message::Retry { activity_id, request_id: sent.clone() }),
+            // Whatever run is open is replaced: the one that is named is where the events come from.
+            (InboxMessage::Reset(reset.of_run(Some(run))), None, fork(&id, Some(run), true)),
+            (InboxMessage::Fork(forked), None, fork(&from, from_run_id, false)),
+        ] {
+            let body = message::write(&written);
+            let read = message::read_inbox(&body, "m").unwrap();
+            prop_assert_eq!((&read.workflow_id, read.run_id, read.message), (&id, run_id, expected));
+            prop_assert_eq!(message::read_request(&body).unwrap(), written);
         }
     }
 }

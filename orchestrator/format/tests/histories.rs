@@ -10,8 +10,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use millrace_core::{
-    ActivityOptions, ApplicationFailure, Command, Decision, Event, EventKind, Fault, IdConflict, IdReuse,
-    Incoming, Message, OutcomeResult, ParentClose, Payload, Start, Status, TimerStarted, Unread,
+    ActivityOptions, ApplicationFailure, Blocked, Command, Coroutine, Decision, Event, EventKind, Fault,
+    Fork, IdConflict, IdReuse, Incoming, Message, OutcomeResult, ParentClose, Payload, RunInfo, SourceLog,
+    Start, Status, TimerStarted, Unread, WorkflowCode, WorkflowType,
 };
 use millrace_format::history::{self, Commit, SEAL_AT, SealedPart, Tail};
 use millrace_format::{Head, Header, Line, Reference};
@@ -35,8 +36,11 @@ struct Recorder {
 
 impl Recorder {
     fn new<const N: usize>(script: [Row; N]) -> Self {
-        let (tail, above) = (Tail::empty(), SEAL_AT);
-        Self { world: World::new(script), tail, parts: vec![], above, payloads: vec![] }
+        Self::of(World::new(script))
+    }
+
+    fn of(world: World) -> Self {
+        Self { world, tail: Tail::empty(), parts: vec![], above: SEAL_AT, payloads: vec![] }
     }
 
     fn turn(&mut self, now: f64, messages: &[Incoming]) -> Decision {
@@ -288,6 +292,56 @@ fn large_payload_run() -> Recorder {
     run
 }
 
+/// Code that new runs are pinned to.
+struct Pinned(Code);
+
+impl WorkflowCode for Pinned {
+    fn instantiate(&self, info: &RunInfo) -> Result<Box<dyn Coroutine>, Blocked> {
+        self.0.instantiate(info)
+    }
+
+    fn version(&self, _: &WorkflowType) -> Option<String> {
+        Some("2".into())
+    }
+}
+
+/// Held back, let go on, retried at once, and reset; what came of that is held back again.
+fn operated_run() -> Recorder {
+    let script = [
+        (On::Started, [schedule_with(1, "charge", retries(9)), schedule(2, "ship"), sleep(1, 600)].into()),
+        (On::Signal("go"), [schedule(3, "mail")].into()),
+    ];
+    let world = World::with(Pinned(Code(script.to_vec())));
+    let mut run = Recorder::of(world);
+    run.turn(0.0, &[plain("start")]);
+    run.turn(1.0, &[pause("p-1", None), signal("s-1", "go")]);
+    run.turn(2.0, &[unpause("u-1", None)]);
+    run.turn(3.0, &[failed(1, 1), pause("p-2", Some(1))]);
+    run.turn(4.0, &[unpause("u-2", Some(1))]);
+    run.turn(5.0, &[failed(1, 3)]);
+    run.turn(5.5, &[retry("x-1", 1)]);
+    run.turn(6.0, &[signal("s-2", "more")]);
+    let cut = run.world.history.len() as u64 - 1;
+    run.world.entropy += 1;
+    let from = run.world.run_id();
+    for now in [7.0, 7.5] {
+        let log = SourceLog { run_id: from, events: run.world.history.clone().into() };
+        let fork = Fork {
+            source: run.world.run().info.workflow_id.clone(),
+            source_run: Some(from),
+            event: cut,
+            reapply: true,
+            replaces: true,
+            reason: "a bug in the mail".into(),
+            request_id: request("f-1"),
+            log: Ok(log),
+        };
+        run.turn(now, &[incoming(Message::Fork(Box::new(fork)))]);
+    }
+    run.turn(8.0, &[failed(1, 5), pause("p-3", Some(1)), pause("p-4", Some(2)), pause("p-5", None)]);
+    run
+}
+
 fn recorded() -> Vec<(&'static str, Recorder)> {
     vec![
         ("completed", completed_run()),
@@ -302,6 +356,7 @@ fn recorded() -> Vec<(&'static str, Recorder)> {
         ("delayed", delayed_run()),
         ("called_off", called_off_run()),
         ("large_payload", large_payload_run()),
+        ("operated", operated_run()),
     ]
 }
 

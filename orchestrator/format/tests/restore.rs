@@ -7,8 +7,8 @@
 mod script;
 
 use millrace_core::{
-    ActivityOptions, Command, Fault, IdConflict, IdReuse, Incoming, Message, OutcomeResult, ParentClose,
-    RetryPolicy, Start, StopChild, Unread, Verdict,
+    ActivityOptions, Command, Fault, Fork, IdConflict, IdReuse, Incoming, Message, OutcomeResult,
+    ParentClose, RetryPolicy, SourceLog, Start, StopChild, Unread, Verdict,
 };
 use millrace_format::history::{self, Commit, Tail};
 use millrace_format::{Head, Header, Line};
@@ -93,14 +93,37 @@ fn message(draw: (u8, u8, u32)) -> Incoming {
         25 => stop_child(if which % 2 == 0 { StopChild::Cancel } else { StopChild::Terminate }),
         26 => start_with_update(&id, "set", IdConflict::UseExisting),
         27 => start_with_update(&id, "ask", IdConflict::Fail),
+        28 => pause(&id, None),
+        29 => unpause(&id, None),
+        30 => pause(&id, Some(n)),
+        31 => unpause(&id, Some(n)),
+        32 => retry(&id, n),
+        33 => signal_after(&id, "a", Some("r-1")),
         _ => wake(n),
     };
     times(receive_count, message)
 }
 
+/// A reset of the run that is there, with its events as the engine would read them.
+fn reset(world: &World, event: u64, request_id: &str) -> Incoming {
+    let events = || SourceLog { run_id: world.run_id(), events: world.history.clone().into() };
+    incoming(Message::Fork(Box::new(Fork {
+        source: "w-1".parse().unwrap(),
+        source_run: None,
+        event,
+        reapply: event % 2 == 0,
+        replaces: true,
+        reason: String::new(),
+        request_id: request(request_id),
+        log: world.live.as_ref().map(|_| events()).ok_or_else(|| "from: none".to_owned()),
+    })))
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Turn(Vec<(u8, u8, u32)>),
+    /// A reset to this event.
+    Reset(u8),
     Later(u16),
     Cool,
     Deploy,
@@ -109,12 +132,13 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let message = (0..28_u8, 0..12_u8, 1..4_u32);
+    let message = (0..35_u8, 0..12_u8, 1..4_u32);
     prop_oneof![
         6 => prop::collection::vec(message, 1..4).prop_map(Step::Turn),
         2 => (0..900_u16).prop_map(Step::Later),
         1 => Just(Step::Cool),
         1 => Just(Step::Deploy),
+        1 => (0..12_u8).prop_map(Step::Reset),
         1 => Just(Step::Done),
     ]
 }
@@ -136,6 +160,21 @@ proptest! {
                     }
                 }
                 Step::Deploy => { world.build = "b2"; world.cool(); }
+                Step::Reset(event) => {
+                    world.entropy += 1;
+                    let request_id = format!("f-{}", world.entropy);
+                    // Two turns: the run ends, and another begins.
+                    for _ in 0..2 {
+                        let reset = reset(&world, event.into(), &request_id);
+                        let decision = world.turn(&[reset]);
+                        world.entropy += 1;
+                        if decision.replaces.is_some() {
+                            tail = Tail::empty();
+                        }
+                        tail.push(&decision.events);
+                        check(&world, &tail)?;
+                    }
+                }
                 Step::Turn(messages) => {
                     world.entropy += 1;
                     let mut messages: Vec<_> = messages.into_iter().map(message).collect();

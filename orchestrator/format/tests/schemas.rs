@@ -12,19 +12,38 @@ use millrace_core::{
     WorkflowType,
 };
 use millrace_format::message::{
-    self, CompleteMessage, EventMessage, FailMessage, InboxMessage, Report, ResumeMessage, SignalMessage,
-    StartMessage, StopMessage,
+    self, CompleteMessage, EventMessage, FailMessage, ForkMessage, InboxMessage, PauseMessage, Report,
+    ResetMessage, ResumeMessage, RetryMessage, SignalMessage, StartMessage, StopMessage, UnpauseMessage,
 };
 use serde_json::Value;
 
-const INBOX: [&str; 8] = ["start", "signal", "update", "cancel", "terminate", "resume", "complete", "fail"];
-const ALL: [&str; 12] = [
+const INBOX: [&str; 13] = [
     "start",
     "signal",
     "update",
     "cancel",
     "terminate",
     "resume",
+    "pause",
+    "unpause",
+    "retry",
+    "reset",
+    "fork",
+    "complete",
+    "fail",
+];
+const ALL: [&str; 17] = [
+    "start",
+    "signal",
+    "update",
+    "cancel",
+    "terminate",
+    "resume",
+    "pause",
+    "unpause",
+    "retry",
+    "reset",
+    "fork",
     "complete",
     "fail",
     "task",
@@ -212,12 +231,44 @@ fn every_message_that_a_client_writes_validates() {
             namespace: namespace.clone(),
             request_id: request_id.clone(),
         };
-        let signal = SignalMessage { kind, v, id, run_id, namespace, request_id, name, input };
+        let after = full.then(|| "r-0".parse().unwrap());
+        let signal = SignalMessage { kind, v, id, run_id, namespace, request_id, name, input, after: None };
         assert_valid("update", &message::write(&InboxMessage::Update(signal.clone())));
-        assert_valid("signal", &message::write(&InboxMessage::Signal(signal)));
+        assert_valid("signal", &message::write(&InboxMessage::Signal(SignalMessage { after, ..signal })));
         assert_valid("resume", &message::write(&InboxMessage::Resume(resume)));
         assert_valid("cancel", &message::write(&InboxMessage::Cancel(stop(full))));
         assert_valid("terminate", &message::write(&InboxMessage::Terminate(stop(full))));
+    }
+}
+
+#[test]
+fn every_message_that_intervenes_validates() {
+    let (id, from) = (WorkflowId::new("digits-42").unwrap(), WorkflowId::new("digits-41").unwrap());
+    for full in [false, true] {
+        let (activity, run) = (full.then_some(u64::MAX), Some(RunId::from_random(7)));
+        let (reason, reapply) = (String::new(), full);
+        let pause = PauseMessage::new(id.clone(), activity, reason.clone()).of_run(run);
+        let unpause = UnpauseMessage { v: full.then_some(1), ..UnpauseMessage::new(id.clone(), activity) };
+        let reset = ResetMessage::new(id.clone(), 1, reason.clone(), reapply).of_run(run);
+        let from_run = run.filter(|_| full);
+        let fork = ForkMessage::new(id.clone(), from.clone(), from_run, u64::MAX, reason, reapply);
+        assert_valid("pause", &message::write(&InboxMessage::Pause(pause)));
+        assert_valid("unpause", &message::write(&InboxMessage::Unpause(unpause)));
+        assert_valid("retry", &message::write(&InboxMessage::Retry(RetryMessage::new(id.clone(), 0))));
+        assert_valid("reset", &message::write(&InboxMessage::Reset(reset)));
+        assert_valid("fork", &message::write(&InboxMessage::Fork(fork)));
+    }
+}
+
+/// What a schema cannot say: fields that contradict one another.
+#[test]
+fn fields_that_contradict_one_another_are_refused_with_a_reason() {
+    for (text, field) in [
+        (r#"{"type":"signal","id":"a","name":"x","request_id":"r","after":"r"}"#, "after: "),
+        (r#"{"type":"fork","id":"a","from":"a","event":1}"#, "from: "),
+    ] {
+        let error = is_read("signal", text).unwrap_err();
+        assert!(error.starts_with(field), "{error}");
     }
 }
 
@@ -350,6 +401,37 @@ fn what_the_reader_refuses_does_not_validate() {
         ("terminate", r#"{"type":"terminate"}"#),
         ("resume", r#"{"type":"resume","id":"a","reason":"x"}"#),
         ("resume", long.as_str()),
+        ("signal", r#"{"type":"signal","id":"a","name":"x","after":""}"#),
+        ("signal", r#"{"type":"signal","id":"a","name":"x","after":7}"#),
+        ("update", r#"{"type":"update","id":"a","name":"x","after":"r"}"#),
+        ("pause", r#"{"type":"pause"}"#),
+        ("pause", r#"{"type":"pause","id":"a","activity":"charge"}"#),
+        ("pause", r#"{"type":"pause","id":"a","activity_id":-1}"#),
+        ("pause", r#"{"type":"pause","id":"a","request_id":"~x"}"#),
+        ("unpause", r#"{"type":"unpause","id":"a","activity_id":"charge"}"#),
+        ("unpause", r#"{"type":"unpause","id":"a","reason":"x"}"#),
+        ("retry", r#"{"type":"retry","id":"a"}"#),
+        ("retry", r#"{"type":"retry","id":"a","activity_id":1.5}"#),
+        ("reset", r#"{"type":"reset","id":"a","run_id":"0198c0de-0000-4000-8000-000000000007"}"#),
+        ("reset", r#"{"type":"reset","id":"a","event":3}"#),
+        ("reset", r#"{"type":"reset","id":"a","run_id":"0198c0de-0000-4000-8000-000000000007","event":-1}"#),
+        (
+            "reset",
+            r#"{"type":"reset","id":"a","run_id":"0198c0de-0000-4000-8000-000000000007","event":3,"reapply":"no"}"#,
+        ),
+        ("fork", r#"{"type":"fork","id":"a","event":3}"#),
+        ("fork", r#"{"type":"fork","id":"a","from":"b"}"#),
+        ("fork", r#"{"type":"fork","id":"a","from":"b/c","event":3}"#),
+        ("fork", r#"{"type":"fork","id":"a","from":"b","event":3,"from_run_id":"seven"}"#),
+        (
+            "fork",
+            r#"{"type":"fork","id":"a","from":"b","event":3,"run_id":"0198c0de-0000-4000-8000-000000000007"}"#,
+        ),
+        (
+            "history-event",
+            r#"{"n":1,"t":"2026-11-23T02:00:00.000Z","type":"ActivityUnpaused","activity_id":1,"request_id":"u"}"#,
+        ),
+        ("history-event", r#"{"n":1,"t":"2026-11-23T02:00:00.000Z","type":"RunPaused","reason":"x"}"#),
         ("complete", r#"{"type":"complete"}"#),
         ("complete", r#"{"type":"complete","token":"x"}"#),
         ("complete", r#"{"type":"complete","token":7}"#),

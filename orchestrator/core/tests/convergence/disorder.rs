@@ -246,10 +246,17 @@ impl Drive {
         let (world, queue) = (&self.world, &mut self.queue);
         let identity = message.message.identity();
         match verdict {
-            Verdict::Absorbed | Verdict::Refused(_) => {}
+            Verdict::Absorbed | Verdict::Refused(_) => {
+                if matches!(message.message, Message::Signal { after: Some(_), .. }) {
+                    queue.repair(world.run(), &identity);
+                }
+            }
             Verdict::Repeated | Verdict::Stale(_) => queue.repair(world.run(), &identity),
             Verdict::Early(due) => queue.send(due, message),
             Verdict::Wait => {
+                if world.live.is_some() {
+                    queue.repair(world.run(), &identity);
+                }
                 let pause = wait_for_run(message.receive_count).as_secs_f64();
                 queue.waiting.push((at(world.now + pause), message));
             }

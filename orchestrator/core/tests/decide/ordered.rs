@@ -63,3 +63,22 @@ fn g9_waiting_makes_nothing_suspect_and_has_an_end() {
     let lines = world.lines(&[times(WAIT_FOR_TURN, signal_after("2", "b", Some("1")))]);
     assert_eq!(lines[..2], ["SignalReceived b 1", "RunCompleted 1"]);
 }
+
+#[test]
+fn g4_a_waiting_signal_that_went_on_with_a_run_does_its_turn_again() {
+    let mut world = World::started([
+        (On::Started, [schedule(1, "listen")].into()),
+        (On::Signal("a"), [continue_as_new("1")].into()),
+    ]);
+    world.turn(&[signal("1", "a")]); // Its second half is lost with the process.
+    world.entropy += 1;
+    let waiting = signal_after("3", "c", Some("2"));
+    let lines = world.lines(std::slice::from_ref(&waiting));
+    assert_eq!(lines.last().map(String::as_str), Some("= Wait"));
+    assert_eq!(world.guarded("r:3").len(), 2, "the task and the index entry: {lines:?}");
+    // Whether it still waits or not when it comes again, the host does what is still open of its guard.
+    world.expect([waiting.clone()], ["= Wait"]);
+    world.turn(&[signal("2", "b")]);
+    world.expect([times(3, waiting)], ["SignalReceived c 1", "= Absorbed"]);
+    assert_eq!(world.guarded("r:3").len(), 2);
+}

@@ -10,8 +10,8 @@ mod show;
 use std::collections::BTreeSet;
 
 use millrace_core::{
-    Decision, Effect, Event, EventKind, Identity, Incoming, Live, ParentClose, PendingEffect, RunId, Runaway,
-    Timestamp, Turn, Verdict, WorkflowCode, WorkflowId, decide, end_local,
+    Decision, Effect, Event, EventKind, Identity, Incoming, Live, Message, ParentClose, PendingEffect, RunId,
+    Runaway, Timestamp, Turn, Verdict, WorkflowCode, WorkflowId, decide, end_local,
 };
 
 pub use code::*;
@@ -243,6 +243,10 @@ impl World {
             let identity = message.message.identity();
             let looked_up = match &redelivered.verdicts[0] {
                 Verdict::Repeated | Verdict::Stale(_) | Verdict::Rejected(_) => identity,
+                // It went on with a run that continues as new, and is itself to come after another.
+                Verdict::Wait if matches!(message.message, Message::Signal { after: Some(_), .. }) => {
+                    identity
+                }
                 Verdict::Elsewhere(run_id) => Identity::Earlier(*run_id, Box::new(identity)),
                 // It closed the run, and what that left is dispatched before the next one begins.
                 Verdict::Again => return true,

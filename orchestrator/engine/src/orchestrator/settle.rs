@@ -29,7 +29,10 @@ impl Orchestrator {
         let mut again = Vec::new();
         for (received, verdict) in batch.iter().zip(&decision.verdicts) {
             match verdict {
-                Verdict::Absorbed => done.push(received),
+                Verdict::Absorbed => {
+                    self.repair_late(run, received, dispatched).await?;
+                    done.push(received);
+                }
                 Verdict::Refused(reason) => {
                     // It may have been refused before, so long ago that nobody remembers, and have led to something.
                     self.repair_begun(run, &received.incoming.message.identity(), dispatched).await?;
@@ -41,6 +44,7 @@ impl Orchestrator {
                 }
                 Verdict::Again => again.push(received.clone()),
                 Verdict::Wait => {
+                    self.repair_late(run, received, dispatched).await?;
                     let pause = wait_for_run(received.incoming.receive_count);
                     self.give_back(std::slice::from_ref(received), |_| pause).await;
                 }
@@ -94,6 +98,22 @@ impl Orchestrator {
         match run {
             Some(run) => self.repair_run(run, identity, dispatched).await,
             None => Ok(()),
+        }
+    }
+
+    /// A signal that must wait for another may have gone on with a run that continues as new, all the same. Whether its
+    /// redelivery finds that it still waits or that it does not: that turn's effects are done again.
+    async fn repair_late(
+        &self,
+        run: Option<&Run>,
+        received: &Received,
+        dispatched: &[PendingEffect],
+    ) -> Result<(), TurnError> {
+        match &received.incoming.message {
+            message @ Message::Signal { after: Some(_), .. } => {
+                self.repair_begun(run, &message.identity(), dispatched).await
+            }
+            _ => Ok(()),
         }
     }
 

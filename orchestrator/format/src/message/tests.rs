@@ -20,7 +20,7 @@ fn bad_messages_name_the_field_and_what_to_do() {
         ("[]", "type: "),
         (
             "{}",
-            "type: is missing; use one of start, signal, update, cancel, terminate, resume, complete, fail",
+            "type: is missing; use one of start, signal, update, cancel, terminate, resume, pause, unpause, retry, reset, fork, complete, fail",
         ),
         (r#"{"type":7}"#, "type: "),
         (r#"{"type":"strat"}"#, "type: `strat` is unknown; use one of"),
