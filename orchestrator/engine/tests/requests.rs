@@ -363,6 +363,14 @@ impl millrace_engine::ports::ObjectStore for SlowKey {
         self.0.delete(key).await
     }
 
+    async fn delete_if(
+        &self,
+        key: &str,
+        version: &millrace_engine::ports::ETag,
+    ) -> Result<(), millrace_engine::ports::DeleteError> {
+        self.0.delete_if(key, version).await
+    }
+
     async fn list(
         &self,
         prefix: &str,
