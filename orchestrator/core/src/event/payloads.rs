@@ -134,8 +134,8 @@ macro_rules! carries {
 // A struct's fields: those without payloads; those that are or carry payloads, by the names they have in JSON.
 carries! {
     RunStarted {
-        workflow, request_id, run_timeout, execution_deadline, begins_at, parent, continued_from, first_run_id, version,
-        forked_from;
+        workflow, request_id, run_timeout, execution_deadline, begins_at, parent, continued_from, first_run_id, headers,
+        version, forked_from;
         input, memo, attributes, unread
     }
     Unread { cancel; signals, updates }
