@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use millrace_engine::ports::{Condition, ETag, ObjectStore, Ports, PutError, StoreError, Stored};
+use millrace_engine::ports::{
+    Condition, DeleteError, ETag, ObjectStore, Ports, PutError, StoreError, Stored,
+};
 
 pub struct Watched {
     store: Arc<dyn ObjectStore>,
@@ -50,6 +52,11 @@ impl ObjectStore for Watched {
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.note("delete", key);
         self.store.delete(key).await
+    }
+
+    async fn delete_if(&self, key: &str, etag: &ETag) -> Result<(), DeleteError> {
+        self.note("delete", key);
+        self.store.delete_if(key, etag).await
     }
 
     async fn list(
