@@ -66,6 +66,7 @@ fn live(input: Payload, asks: Vec<Ask>) -> String {
         attributes: None,
         signal: None,
         update: None,
+        headers: Default::default(),
         parent: None,
     })));
     for ask in asks {
