@@ -9,7 +9,7 @@ use millrace_conformance::{Process, Sim};
 use millrace_core::{Blocked, EventKind, Namespace, TaskQueue, WorkflowId};
 use millrace_engine::ports::{Condition, ObjectStore, OutMessage, Ports, QueueName, Queues};
 use millrace_engine::{Orchestrator, OrchestratorConfig, Reader, Stop, Ticker, Worker, WorkerConfig};
-use millrace_format::history::decode_event;
+use millrace_format::history::Line;
 use millrace_format::message::{read_event, read_task};
 use millrace_format::{IndexEntry, Keys, Lease, TimerEntry};
 use millrace_local::Memory as InMemory;
@@ -111,7 +111,7 @@ impl World {
         let reader = self.reader.clone();
         let head = self.block_on(async move { reader.head(&id).await.ok().flatten() }).flatten();
         let Some(head) = head else { return text.to_owned() };
-        let secret = head.events.iter().rev().find_map(|event| match &event.kind {
+        let secret = head.lines.iter().rev().find_map(|line| match &line.outline().kind {
             EventKind::ActivityScheduled(scheduled) => Some(format!(
                 "{}.1.{}.{}.w",
                 scheduled.activity_id,
@@ -183,13 +183,13 @@ impl World {
         let head = millrace_format::Head::decode("k", body);
         let Ok(head) = head else { return "a broken history".to_owned() };
         for line in head.tail.text.lines() {
-            decode_event(line).expect("an event of a history");
+            Line::read(line).expect("an event of a history");
         }
         if let Some(mark) = &head.header.blocked {
             let panicked = matches!(mark.reason, Blocked::Panic { .. });
             assert!(!panicked, "code that does not panic is said to: {}", mark.reason);
         }
-        let kinds: BTreeSet<&str> = head.events.iter().map(|event| event.kind.name()).collect();
+        let kinds: BTreeSet<&str> = head.lines.iter().map(|line| line.outline().kind.name()).collect();
         format!("{} {kinds:?}", head.header.workflow)
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use millrace_core::decide::{Live, Turn};
-use millrace_core::{Identity, Incoming, Message, Payload, Timestamp, decide};
-use millrace_format::history::{Commit, Tail, encode};
+use millrace_core::{Event, Identity, Incoming, Message, Payload, Timestamp, decide};
+use millrace_format::history::{Commit, Line, Tail, encode};
 use millrace_format::{Head, Header};
 
 use super::unreadable;
@@ -36,19 +36,23 @@ fn read_one(body: &[u8]) -> String {
     };
     let written = encode(&head.header, &head.tail.text).expect("what was read can be written");
     let again = Head::decode("k", &written).expect("what was written can be read");
-    assert_eq!((&again.header, &again.events), (&head.header, &head.events), "written and read again");
+    assert_eq!((&again.header, &again.lines), (&head.header, &head.lines), "written and read again");
     if !head.header.parts.is_empty() || head.header.first != 1 {
         return "a head with sealed parts".to_owned();
     }
-    turn(&head)
+    let events: Result<Vec<Event>, _> = head.lines.iter().cloned().map(Line::whole).collect();
+    match events {
+        Ok(events) => turn(&head, &events),
+        Err(_) => "a head with payloads elsewhere".to_owned(),
+    }
 }
 
 /// A turn on the run that was read: what it leaves can be written and read.
-fn turn(head: &Head) -> String {
-    let run = head.header.restore(&head.events);
+fn turn(head: &Head, events: &[Event]) -> String {
+    let run = head.header.restore(events);
     let (now, workflow_id) = (Timestamp::from_millis(1_800_000_000_000), run.info.workflow_id.clone());
     let messages: Vec<Incoming> = messages(head).into_iter().map(|message| incoming(message, now)).collect();
-    let mut live = Some(Live { run, replay: None, history: head.events.clone() });
+    let mut live = Some(Live { run, replay: None, history: events.to_vec() });
     let code = app().workflow_code();
     let turn = Turn {
         workflow_id: &workflow_id,

@@ -1,6 +1,6 @@
 //! Sealed parts: compressed, so a few bytes may claim to be very many.
 
-use millrace_format::history::{SealedPart, decode_part, encode_event};
+use millrace_format::history::{SealedPart, decode_part};
 
 use super::unreadable;
 use crate::{Memory, Seeds, Target};
@@ -30,18 +30,18 @@ fn read(input: &[u8]) -> String {
     let last = first.saturating_add(lines).saturating_sub(1);
     let part = SealedPart { first, last, crc: crc32fast::hash(input) };
     let Ok(body) = zstd::bulk::compress(input, 1) else { return "not compressed".to_owned() };
-    let events = match decode_part("k", part, &body) {
-        Ok(events) => events,
+    let read = match decode_part("k", part, &body) {
+        Ok(lines) => lines,
         Err(corrupt) => return unreadable(corrupt),
     };
     let mut text = String::new();
-    events.iter().for_each(|event| encode_event(event, &mut text));
+    read.iter().for_each(|line| line.write(&mut text));
     let part = SealedPart { crc: crc32fast::hash(text.as_bytes()), ..part };
     let body = zstd::bulk::compress(text.as_bytes(), 1).expect("it can be compressed");
-    assert_eq!(decode_part("k", part, &body).as_ref(), Ok(&events), "written and read again");
+    assert_eq!(decode_part("k", part, &body).as_ref(), Ok(&read), "written and read again");
     format!(
         "{} kinds",
-        events.iter().map(|event| event.kind.name()).collect::<std::collections::BTreeSet<_>>().len()
+        read.iter().map(|line| line.outline().kind.name()).collect::<std::collections::BTreeSet<_>>().len()
     )
 }
 
