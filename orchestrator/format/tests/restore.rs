@@ -111,7 +111,7 @@ fn reset(world: &World, event: u64, request_id: &str) -> Incoming {
         source: "w-1".parse().unwrap(),
         source_run: None,
         event,
-        reapply: event % 2 == 0,
+        reapply: event.is_multiple_of(2),
         replaces: true,
         reason: String::new(),
         request_id: request(request_id),

@@ -208,11 +208,10 @@ async fn send_signals(client: &Client, id: &str) -> anyhow::Result<f64> {
         let input = Payload::of(&Tick { n });
         let (client, id) = (client.clone(), workflow_id.clone());
         async move {
-            let (name, request_id) = (Tick::NAME.to_owned(), Some(client.new_request_id()));
-            let kind = message::Ignored;
-            let (v, run_id, namespace) = (None, None, None);
-            let signal =
-                message::SignalMessage { kind, v, id, run_id, namespace, request_id, name, input: input? };
+            let signal = message::SignalMessage {
+                request_id: Some(client.new_request_id()),
+                ..message::SignalMessage::new(id, Tick::NAME.to_owned(), input?, None)
+            };
             anyhow::Ok(client.send(&InboxMessage::Signal(signal)).await?)
         }
     });

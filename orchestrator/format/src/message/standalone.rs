@@ -137,7 +137,8 @@ mod tests {
         let all = serde_json::to_value(&all).unwrap();
         let mut fields: Vec<_> = all.as_object().unwrap().keys().map(String::as_str).collect();
         let mut known = OPTIONS.to_vec();
-        (fields.sort_unstable(), known.sort_unstable());
+        fields.sort_unstable();
+        known.sort_unstable();
         assert_eq!(fields, known);
     }
 }
