@@ -168,6 +168,7 @@ mod tests {
         let place = Place {
             data: data.path().to_owned(),
             namespace: millrace_core::Namespace::default(),
+            hooks: Default::default(),
             #[cfg(feature = "aws")]
             bucket: None,
             #[cfg(feature = "aws")]
