@@ -115,6 +115,7 @@ fn a_batch_asks_each_run_once_however_often_it_is_begun() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "the time that a process takes")]
 fn a_batch_keeps_its_pace() {
     let folder = tempfile::tempdir().unwrap();
     let (data, _engine) = (folder.path(), Engine::start(folder.path()));

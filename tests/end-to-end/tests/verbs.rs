@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
-use process::{Engine, run};
+use process::{Engine, app, run};
 use serde_json::Value;
 
 #[test]

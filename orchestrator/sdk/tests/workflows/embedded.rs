@@ -133,7 +133,7 @@ fn large_results_survive_and_too_large_ones_fail_the_activity() {
         let text = failure.to_string();
         assert!(text.contains("the result of activity `writes` has 17825794 bytes"), "{text}");
         while run.describe().await.unwrap().activities.iter().any(|a| a.attempt > 0) {
-            std::thread::sleep(Duration::from_millis(20));
+            pause();
         }
         dev.stop().await;
     });
@@ -205,4 +205,9 @@ fn activities_that_block_their_threads_hold_up_no_other() {
         quick
     });
     assert_eq!(quick, Ok(7));
+}
+
+#[allow(clippy::disallowed_methods, reason = "the engine works on threads of its own")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(20));
 }
