@@ -3,11 +3,13 @@
 //!
 //! - [`workflows`], [`family`]: workflows that use everything the language has.
 //! - [`programs`], [`reference`]: workflows made by chance, and a naive interpreter of them.
+//! - [`operator`]: a workflow that people intervene in.
 //! - [`World`]: the processes, killed and started again.
 //! - [`check`]: what must hold of every run afterwards.
 
 pub mod check;
 pub mod family;
+pub mod operator;
 pub mod programs;
 pub mod reference;
 pub mod workflows;

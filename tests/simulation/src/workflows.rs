@@ -9,7 +9,7 @@ use millrace::prelude::*;
 use millrace_engine::ports::Clock;
 use serde::{Deserialize, Serialize};
 
-use crate::family;
+use crate::{family, operator};
 
 /// The world's clock, for activities that take time.
 pub struct Time(pub Arc<dyn Clock>);
@@ -72,8 +72,9 @@ pub async fn square(time: Shared<Time>, n: u64) -> Result<u64, ActivityError> {
     Ok(n * n)
 }
 
+/// Fails twice.
 #[activity(initial_interval = "2s", maximum_interval = "20m")]
-async fn flaky(ctx: ActivityContext, name: String) -> Result<String, ActivityError> {
+pub async fn flaky(ctx: ActivityContext, name: String) -> Result<String, ActivityError> {
     if ctx.attempt < 3 {
         return Err(ApplicationFailure::new("Flaky", format!("attempt {}", ctx.attempt)).into());
     }
@@ -223,6 +224,7 @@ pub fn app(clock: Arc<dyn Clock>, probe: Arc<Probe>) -> App {
         .share(probe)
         .workflow(everything)
         .workflow(patient)
+        .workflow(operator::diary)
         .workflow(family::family)
         .workflow(family::greet)
         .workflow(family::ward)

@@ -17,7 +17,7 @@ use millrace_format::history::SEAL_AT;
 use millrace_local::Memory;
 use serde_json::{Value, json};
 
-use crate::check;
+use crate::{check, operator};
 use crate::family::{EntityWorkflow, FamilyWorkflow, Ledger, StewardWorkflow};
 use crate::workflows::{EverythingWorkflow, PatientWorkflow, Probe, app};
 
@@ -51,6 +51,8 @@ pub struct Cast {
     pub requests: Vec<(u64, Value)>,
     /// Whether requests may come too late, and end as dead letters.
     pub may_be_late: bool,
+    /// Whether somebody intervenes, and others write in an order.
+    pub is_operated: bool,
     /// What is wrong with a history, beside what must hold of every one.
     pub examine: fn(&[Event]) -> Option<String>,
 }
@@ -59,7 +61,7 @@ impl Default for Cast {
     /// The workflows that use everything.
     fn default() -> Self {
         let ids = IDS.map(str::to_owned).into();
-        Self { app, ids, requests: requests(), may_be_late: false, examine: |_| None }
+        Self { app, ids, requests: requests(), may_be_late: false, is_operated: false, examine: |_| None }
     }
 }
 
@@ -125,6 +127,9 @@ impl World {
         self.ticker();
         let ids = self.cast.ids.clone();
         self.client_requests();
+        if self.cast.is_operated {
+            self.operate();
+        }
         let client = self.client();
         let clock = self.sim.clock();
         let ends = self.sim.block_on(async move { all_ends(&client, &*clock, &ids).await }, LONGEST);
@@ -301,6 +306,16 @@ impl World {
         });
     }
 
+    /// Those who write in the diary, and the one who intervenes.
+    fn operate(&self) {
+        let process = self.sim.process("operator");
+        process.spawn(operator::operates(self.client(), self.sim.clock(), self.sim.entropy()));
+        for who in operator::SENDERS {
+            let scattered = self.sim.entropy().bits();
+            process.spawn(operator::tells(self.client(), self.sim.clock(), who, scattered));
+        }
+    }
+
     /// What clients ask for. Each request is sent twice, as a client does that got no answer.
     fn client_requests(&self) {
         let process = self.sim.process("requests");
@@ -374,6 +389,10 @@ async fn all_ends(
         loop {
             match client.history(&workflow_id, None).await {
                 Ok((head, _)) if head.header.status == Status::ContinuedAsNew => pause(clock, 60).await,
+                // Another run takes its place: nobody terminates it but by a reset.
+                Ok((head, _)) if id == operator::DIARY && head.header.status == Status::Terminated => {
+                    pause(clock, 60).await;
+                }
                 Ok((head, events)) if !head.header.status.is_open() => {
                     ends.insert(id.clone(), (head.header.status, check::result_of(&events)));
                     break;
