@@ -39,6 +39,27 @@ async fn approval(ctx: WorkflowContext) -> Result<String, WorkflowError> {
     Ok(ctx.signals::<Approve>().recv().await?.by)
 }
 
+/// Fails at first, and is tried again after an hour.
+#[activity(initial_interval = "1h")]
+async fn charge(ctx: ActivityContext, sku: String) -> Result<String, ActivityError> {
+    if ctx.attempt == 1 {
+        return Err(ApplicationFailure::new("VendorDown", "503").into());
+    }
+    Ok(format!("charged for {sku}"))
+}
+
+#[derive(Signal, Serialize, Deserialize)]
+struct Note(u32);
+
+/// Charges, then waits for an approval; says what it was told meanwhile.
+#[workflow(accepts(Approve, Note))]
+async fn order(ctx: WorkflowContext, sku: String) -> Result<(String, Vec<u32>), WorkflowError> {
+    let notes = ctx.state(Vec::new()).on_signal(|notes, Note(n)| notes.push(n)).published();
+    let charged = ctx.activity(charge, sku).await?;
+    ctx.signals::<Approve>().recv().await?;
+    Ok((charged, notes.get()))
+}
+
 #[derive(Update, Serialize, Deserialize)]
 #[update(output = u32)]
 struct Add(u32);
@@ -75,7 +96,8 @@ async fn four(_ctx: WorkflowContext) -> Result<u32, WorkflowError> {
 }
 
 fn main() -> ExitCode {
-    let app = App::new().workflow(welcome).workflow(doomed).workflow(approval);
+    let app =
+        App::new().workflow(welcome).workflow(doomed).workflow(approval).workflow(order).activity(charge);
     let app = app.workflow(sum).workflow(sum_again).workflow(four);
     app.activity(greet).activity(refuse).main()
 }

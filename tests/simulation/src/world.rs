@@ -17,9 +17,9 @@ use millrace_format::history::SEAL_AT;
 use millrace_local::Memory;
 use serde_json::{Value, json};
 
-use crate::{check, operator};
 use crate::family::{EntityWorkflow, FamilyWorkflow, Ledger, StewardWorkflow};
 use crate::workflows::{EverythingWorkflow, PatientWorkflow, Probe, app};
+use crate::{check, operator};
 
 /// No run takes longer than this, whatever happens to it.
 const LONGEST: Duration = Duration::from_secs(4 * 86_400);

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use futures::StreamExt;
-use millrace_core::{BlockedMark, Status, Timestamp, WorkflowType};
+use millrace_core::{BlockedMark, PausedMark, Status, Timestamp, WorkflowType};
 use millrace_format::{AttributeCondition, IndexEntry, Keys};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,8 @@ pub struct ListFilter {
     pub status: Option<Status>,
     /// Only runs whose code cannot go on.
     pub blocked: bool,
+    /// Only runs whose code somebody holds back.
+    pub paused: bool,
     /// Only runs of this type.
     pub workflow: Option<WorkflowType>,
     /// Only runs whose workflow id begins so.
@@ -55,6 +57,7 @@ impl ListFilter {
         self.admits(&run.entry)
             && self.status.is_none_or(|status| run.entry.status == status)
             && (!self.blocked || run.blocked.is_some())
+            && (!self.paused || run.paused.is_some())
     }
 }
 
@@ -67,6 +70,9 @@ pub struct Listed {
     /// Set while the run's code cannot go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<BlockedMark>,
+    /// Set while somebody holds back the run's code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<PausedMark>,
 }
 
 /// One shard of an index, read page by page.
@@ -123,7 +129,7 @@ impl Client {
 
     async fn merge(&self, filter: &ListFilter) -> Result<Merge, ClientError> {
         // The index of open runs is always read: a run that has just closed may be listed there still.
-        let only_open = filter.blocked || filter.status == Some(Status::Running);
+        let only_open = filter.blocked || filter.paused || filter.status == Some(Status::Running);
         let which = if only_open { &[true][..] } else { &[true, false][..] };
         let keys = &self.reader.keys;
         let shard = |(open, n)| {
@@ -203,13 +209,13 @@ impl Client {
         if !filter.admits(&entry) {
             return Ok(None);
         }
-        let mut blocked = None;
+        let (mut blocked, mut paused) = (None, None);
         if open && let Ok(Some(head)) = self.reader.head_of(&entry.workflow_id, entry.run_id).await {
             entry.status = head.header.status;
             entry.closed_at =
                 head.lines.last().filter(|_| !entry.status.is_open()).map(|line| line.outline().t);
-            blocked = head.header.blocked;
+            (blocked, paused) = (head.header.blocked, head.header.paused);
         }
-        Ok(Some(Listed { entry, blocked }))
+        Ok(Some(Listed { entry, blocked, paused }))
     }
 }

@@ -181,6 +181,8 @@ pub struct Filter {
     pub status: Option<Status>,
     /// Only runs whose code cannot go on.
     pub blocked: bool,
+    /// Only runs whose code somebody holds back.
+    pub paused: bool,
     /// Only runs of this type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow: Option<WorkflowType>,
@@ -204,13 +206,23 @@ impl Default for Filter {
     fn default() -> Self {
         let (status, workflow, id_prefix, since, until) = Default::default();
         let attributes = Vec::new();
-        Self { status, blocked: false, workflow, id_prefix, since, until, attributes, limit: 100 }
+        Self {
+            status,
+            blocked: false,
+            paused: false,
+            workflow,
+            id_prefix,
+            since,
+            until,
+            attributes,
+            limit: 100,
+        }
     }
 }
 
 impl From<Filter> for ListFilter {
     fn from(filter: Filter) -> Self {
-        let Filter { status, blocked, workflow, id_prefix, since, until, attributes, limit } = filter;
-        Self { status, blocked, workflow, id_prefix, since, until, attributes, limit }
+        let Filter { status, blocked, paused, workflow, id_prefix, since, until, attributes, limit } = filter;
+        Self { status, blocked, paused, workflow, id_prefix, since, until, attributes, limit }
     }
 }

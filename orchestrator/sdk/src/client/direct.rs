@@ -15,7 +15,7 @@ use millrace_engine::{
     Treatment, is_meant, origin,
 };
 use millrace_format::Keys;
-use millrace_format::message::{self, InboxMessage, StartMessage};
+use millrace_format::message::{self, InboxMessage, PauseMessage, StartMessage, UnpauseMessage};
 use tokio::runtime::Handle;
 
 use super::backend::{Backend, Description, Filter, Sent};
@@ -316,10 +316,26 @@ fn superfluous(request: &InboxMessage, run: &Run) -> Result<Option<RunId>, RunEr
         InboxMessage::Pause(_) | InboxMessage::Unpause(_) | InboxMessage::Retry(_)
             if is_meant(run, request.run_id()) =>
         {
-            if run.status.is_open() {
-                return Ok(None);
+            if !run.status.is_open() {
+                return Err(RunError::Rejected(format!("run {run_id} of `{id}` is {} already", run.status)));
             }
-            Err(RunError::Rejected(format!("run {run_id} of `{id}` is {} already", run.status)))
+            let (what, is_paused) = match request {
+                InboxMessage::Pause(PauseMessage { activity_id: Some(activity), .. })
+                | InboxMessage::Unpause(UnpauseMessage { activity_id: Some(activity), .. }) => {
+                    let state = run.activities.get(activity);
+                    (format!("activity {activity} of `{id}`"), state.is_some_and(|state| state.paused))
+                }
+                _ => (format!("run {run_id} of `{id}`"), run.paused.is_some()),
+            };
+            match request {
+                InboxMessage::Pause(_) if is_paused => {
+                    Err(RunError::Rejected(format!("{what} is paused already")))
+                }
+                InboxMessage::Unpause(_) if !is_paused => {
+                    Err(RunError::Rejected(format!("{what} is not paused")))
+                }
+                _ => Ok(None),
+            }
         }
         InboxMessage::Cancel(stop) | InboxMessage::Terminate(stop) if is_meant(run, stop.run_id) => {
             if run.status == Status::Running {

@@ -153,9 +153,11 @@ impl<W: Workflow> Handle<W> {
     }
 
     /// Replaces the run by a new one that begins with its events up to and including `event`, and is told the signals that
-    /// came after. What was asked for until there and had no end is done again. An open run is terminated.
+    /// came after. What was asked for until there and had no end is done again. An open run is terminated. The events are
+    /// those that [`history`](Self::history) shows. This handle means the run that it meant before.
     pub async fn reset(&self, event: u64, reason: impl Into<String>) -> Result<Self, RunError> {
-        let message = ResetMessage::new(self.id.clone(), event, reason.into(), true).of_run(self.run_id);
+        let run = self.describe().await?.run_id;
+        let message = ResetMessage::new(self.id.clone(), event, reason.into(), true).of_run(Some(run));
         self.begun(self.id.clone(), InboxMessage::Reset(message)).await
     }
 
@@ -167,8 +169,8 @@ impl<W: Workflow> Handle<W> {
         reason: impl Into<String>,
     ) -> Result<Self, RunError> {
         let id = WorkflowId::new(id.into()).map_err(|error| RunError::Rejected(format!("id: {error}")))?;
-        let (from, run) = (self.id.clone(), self.run_id);
-        let message = ForkMessage::new(id.clone(), from, run, event, reason.into(), true);
+        let (from, run) = (self.id.clone(), self.describe().await?.run_id);
+        let message = ForkMessage::new(id.clone(), from, Some(run), event, reason.into(), true);
         self.begun(id, InboxMessage::Fork(message)).await
     }
 

@@ -3,7 +3,7 @@
 //! | route | |
 //! |---|---|
 //! | `POST /v1/messages` | an inbox message as it is (DESIGN §5); `?wait=absorbed` also waits for the log |
-//! | `GET /v1/workflows` | runs, newest first: `?status=`, `?workflow=`, `?blocked=true`, `?id_prefix=`, `?since=`, `?until=`, `?attribute=` (more than one), `?limit=` |
+//! | `GET /v1/workflows` | runs, newest first: `?status=`, `?workflow=`, `?blocked=true`, `?paused=true`, `?id_prefix=`, `?since=`, `?until=`, `?attribute=` (more than one), `?limit=` |
 //! | `GET /v1/workflows/{id}` | where the run stands; here and below, `?run_id=` names an earlier run |
 //! | `GET /v1/workflows/{id}/history` | its events, one JSON line each |
 //! | `GET /v1/workflows/{id}/result` | how it ended; `?timeout_s=` waits for that |

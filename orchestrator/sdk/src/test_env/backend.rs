@@ -114,6 +114,7 @@ impl World {
                 let stands = if run.status.is_open() { "is not blocked" } else { "is closed" };
                 format!("run {run_id} of `{id}` {stands}: there is nothing to resume")
             }
+            _ if run.status.is_open() => reason.to_owned(),
             _ => format!("run {run_id} of `{id}` is {} already", run.status),
         }
     }
@@ -148,7 +149,7 @@ fn listed(record: Record<'_>) -> Listed {
         closed_at: closed.map(|event| event.t),
         attributes: Attributes::of_recorded(run.started.as_ref().and_then(|e| e.attributes.as_ref())),
     };
-    Listed { entry, blocked: blocked.cloned() }
+    Listed { entry, blocked: blocked.cloned(), paused: run.paused.clone() }
 }
 
 impl Stage {

@@ -78,6 +78,8 @@ impl Entry {
         if live.run.blocked.is_some() {
             return;
         }
+        // The code of a paused run has yet to see what it was told: it is brought up when that is over.
+        let keeps_code = keeps_code || live.run.paused.is_some();
         match replayed {
             Ok(replay) => {
                 if live.run.status.is_open() && live.run.begins_at().is_none() && !keeps_code {
@@ -114,6 +116,10 @@ fn closed_before_it_began(run: &Run, history: &[Event]) -> bool {
 fn replay(code: &dyn WorkflowCode, run: &Run, history: &[Event]) -> Result<Replay, Blocked> {
     let mut replay = Replay::new(code.instantiate(&run.info)?);
     replay.follow(history)?;
+    if run.paused.is_some() {
+        // What it asks for and shows is of facts that its code has yet to see.
+        return Ok(replay);
+    }
     let differs = |expected: String, got: String| {
         Err(Blocked::Nondeterminism { event: run.last_event + 1, expected, got })
     };

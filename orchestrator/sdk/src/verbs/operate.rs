@@ -41,9 +41,14 @@ pub(super) async fn retry(place: &Place, args: RetryArgs) -> Verdict {
 pub(super) async fn reset(place: &Place, args: ResetArgs) -> Verdict {
     let connected = connect(place, Missing::Refuse).await?;
     let (Target { id, run_id }, cut) = (args.target, args.cut);
+    // What was shown is the run that is there now.
+    let run_id = match run_id {
+        None => connected.client().backend().describe(&id, None).await?.run_id,
+        Some(named) => named,
+    };
     let message = ResetMessage {
         request_id: cut.request_id,
-        ..ResetMessage::new(id.clone(), cut.event, cut.reason, !cut.no_reapply).of_run(run_id)
+        ..ResetMessage::new(id.clone(), cut.event, cut.reason, !cut.no_reapply).of_run(Some(run_id))
     };
     send(&connected, place, InboxMessage::Reset(message), (&id, "reset", cut.json)).await
 }

@@ -94,11 +94,16 @@ pub(super) fn table(runs: &[Listed]) -> String {
     let with_attributes = runs.iter().any(|run| !run.entry.attributes.is_empty());
     let attributes = if with_attributes { "ATTRIBUTES" } else { "" };
     let mut rows = vec![["ID", "TYPE", "STATUS", "STARTED", "TOOK", "RUN", attributes].map(str::to_owned)];
-    for Listed { entry, blocked } in runs {
+    for Listed { entry, blocked, paused } in runs {
+        let stands = match (paused, blocked) {
+            (Some(_), _) => "paused".into(),
+            (None, Some(_)) => "blocked".into(),
+            (None, None) => entry.status.to_string(),
+        };
         rows.push([
             entry.workflow_id.to_string(),
             entry.workflow.to_string(),
-            if blocked.is_some() { "blocked".into() } else { entry.status.to_string() },
+            stands,
             format!("{} ago", span(now - entry.started_at)),
             entry.closed_at.map(|closed| span(closed - entry.started_at)).unwrap_or_default(),
             entry.run_id.to_string(),

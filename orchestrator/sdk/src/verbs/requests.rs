@@ -138,10 +138,12 @@ pub(super) async fn resume(place: &Place, args: TargetArgs) -> Verdict {
 pub(super) async fn send(
     connected: &Connected,
     place: &Place,
-    message: InboxMessage,
+    mut message: InboxMessage,
     (id, done, as_json): (&WorkflowId, &str, bool),
 ) -> Verdict {
     let backend = connected.backend();
+    // An engine of another namespace refuses it.
+    message.to_complete().0.get_or_insert_with(|| place.namespace.clone());
     let Sent { request_id, run_id } = backend.send(message).await?;
     if as_json {
         say(&serde_json::json!({ "id": id, "request_id": request_id, "run_id": run_id }).to_string());

@@ -16,6 +16,7 @@ mod kit;
 mod main_job;
 mod map_pages;
 mod maps;
+mod operate;
 mod queries;
 mod saga;
 mod schedule_costs;

@@ -21,6 +21,9 @@ pub(in crate::verbs) struct FilterArgs {
     /// Only runs whose code cannot go on
     #[arg(long)]
     pub(in crate::verbs) blocked: bool,
+    /// Only runs whose code somebody holds back
+    #[arg(long)]
+    pub(in crate::verbs) paused: bool,
     /// Only runs whose workflow id begins so
     #[arg(long, value_name = "TEXT")]
     pub(in crate::verbs) id_prefix: Option<String>,
@@ -38,8 +41,8 @@ pub(in crate::verbs) struct FilterArgs {
 
 impl FilterArgs {
     pub(in crate::verbs) fn filter(self, limit: usize) -> Filter {
-        let Self { status, workflow, blocked, id_prefix, since, until, attributes } = self;
-        Filter { status, blocked, workflow, id_prefix, since, until, attributes, limit }
+        let Self { status, workflow, blocked, paused, id_prefix, since, until, attributes } = self;
+        Filter { status, blocked, paused, workflow, id_prefix, since, until, attributes, limit }
     }
 }
 
