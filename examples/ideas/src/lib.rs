@@ -14,6 +14,7 @@ use anyhow::bail;
 use futures::future::LocalBoxFuture;
 use millrace::{App, Client};
 
+pub mod batches;
 pub mod cancel_policies;
 pub mod chance_and_time;
 pub mod children;
@@ -22,19 +23,27 @@ pub mod deadlines;
 pub mod declared_elsewhere;
 pub mod exclusive;
 pub mod fan_out;
+pub mod headers;
 pub mod heartbeats;
 pub mod local_activities;
+pub mod map_pages;
 pub mod map_with_tolerance;
 pub mod memo_and_attributes;
+pub mod ordered_signals;
 pub mod patched;
+pub mod pausing;
+pub mod pinned_versions;
 pub mod queries;
 pub mod racing;
+pub mod reset_and_fork;
 pub mod retries;
+pub mod retry_now;
 pub mod schedules;
 pub mod scopes;
 pub mod shielded_cleanup;
 pub mod signal_with_start;
 pub mod spawned;
+pub mod standalone_activity;
 pub mod start_delay;
 pub mod telling_others;
 pub mod time_limits;
@@ -47,6 +56,7 @@ pub mod updates_later;
 macro_rules! each_idea {
     ($give_to:ident) => {
         $give_to! {
+            batches
             cancel_policies
             chance_and_time
             children
@@ -55,19 +65,27 @@ macro_rules! each_idea {
             declared_elsewhere
             exclusive
             fan_out
+            headers
             heartbeats
             local_activities
+            map_pages
             map_with_tolerance
             memo_and_attributes
+            ordered_signals
             patched
+            pausing
+            pinned_versions
             queries
             racing
+            reset_and_fork
             retries
+            retry_now
             schedules
             scopes
             shielded_cleanup
             signal_with_start
             spawned
+            standalone_activity
             start_delay
             telling_others
             time_limits
