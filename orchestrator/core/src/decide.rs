@@ -27,17 +27,29 @@ pub const WAIT_FOR_RUN: Duration = Duration::from_secs(60);
 /// How often a signal is received before the one it follows counts as lost; more than two minutes.
 pub const WAIT_FOR_TURN: u32 = 20;
 
+/// The longest wait for a run that follows another which says nothing of a message's receives (G9): its holder may have
+/// died more than once.
+const WAIT_FOR_NEXT: Duration = Duration::from_secs(600);
+
 /// How long a message that has been received so often waits for a run that does not exist yet.
 pub fn wait_for_run(receive_count: u32) -> Duration {
     Duration::from_secs(u64::from(receive_count).min(10))
 }
 
-/// How many of a message's receives found that its run did not exist yet (G10): nothing that the code did.
-fn waits(message: &Incoming, started_at: Timestamp) -> u32 {
-    if matches!(message.message, Message::Start(_) | Message::Fork(_)) || !message.message.is_request() {
-        return 0;
-    }
-    let mut left = started_at.since(message.sent_at).min(WAIT_FOR_RUN);
+/// How many of a message's receives found that its run did not exist yet (G10): nothing that the code did. For the run that
+/// follows one which continues as new all wait that are sent from outside, or by a parent; for any other those that cannot
+/// begin it.
+fn waits(message: &Incoming, run: Option<&Run>, now: Timestamp) -> u32 {
+    let follows = run.is_some_and(|run| run.continued.is_some() || run.continued_from().is_some());
+    let waits_for_any =
+        message.message.is_request() && !matches!(message.message, Message::Start(_) | Message::Fork(_));
+    let most = match follows {
+        true if message.message.waits_for_next() => WAIT_FOR_NEXT,
+        false if waits_for_any => WAIT_FOR_RUN,
+        _ => return 0,
+    };
+    let began = run.filter(|run| run.continued.is_none()).map_or(now, |run| run.info.started_at);
+    let mut left = began.since(message.sent_at).min(most);
     let mut waits = 0;
     while !left.is_zero() {
         waits += 1;
@@ -91,7 +103,7 @@ pub enum Verdict {
     Elsewhere(RunId),
     /// It changes nothing any more, for this reason: dispatch the effects it guards, delete and count it (G7, G10).
     Stale(&'static str),
-    /// Its run does not exist yet: give it back for a while (G10).
+    /// Its run does not exist yet, or the one before it has not been followed yet: give it back for a while (G10).
     Wait,
     /// It came before its time: send it again to arrive then.
     Early(Timestamp),
@@ -170,9 +182,14 @@ pub fn decide(live: &mut Option<Live>, messages: &[Incoming], turn: &Turn<'_>) -
     };
     let mut order: Vec<usize> = (0..messages.len()).collect();
     order.sort_by_key(rank);
-    if let Some(first) = order.first() {
+    if let Some(earlier) = live.as_ref().map(|live| &live.run).filter(|run| run.continued.is_some()) {
+        let Some(first) = begin::begins_next(earlier, order.iter().map(|i| &messages[*i])) else {
+            let verdict = |message| Decider::before_next(earlier, message);
+            decider.decision.verdicts = messages.iter().map(verdict).collect();
+            return decider.decision;
+        };
         let ends = order.iter().any(terminates);
-        decider.go_on_as_new(live, &messages[*first], ends);
+        decider.go_on_as_new(live, first, ends);
     }
     let mut waiting = Vec::new();
     for i in order {
@@ -183,6 +200,7 @@ pub fn decide(live: &mut Option<Live>, messages: &[Incoming], turn: &Turn<'_>) -
         decider.decision.verdicts[i] = decider.unless_it_continues(live, verdict);
     }
     decider.absorb_in_turn(live, messages, waiting);
+    decider.keep_what_begins_next(live, messages);
     if continues && let Some(live) = live {
         decider.bring_up(live);
     }
@@ -222,8 +240,7 @@ pub fn end_local(
 
 /// G9: a message that came so often that the code may be what kills its process.
 fn suspect(run: Option<&Run>, messages: &[Incoming], now: Timestamp) -> Option<Blocked> {
-    let started_at = run.map_or(now, |run| run.info.started_at);
-    let is_suspect = |m: &&Incoming| m.receive_count.saturating_sub(waits(m, started_at)) >= SUSPECT_AFTER;
+    let is_suspect = |m: &&Incoming| m.receive_count.saturating_sub(waits(m, run, now)) >= SUSPECT_AFTER;
     let message = messages.iter().find(is_suspect)?.message.identity().to_string();
     Some(Blocked::Suspect { message })
 }

@@ -158,6 +158,11 @@ impl Message {
         )
     }
 
+    /// Whether it may be for the run that follows one which continues as new, and so waits for it.
+    pub(crate) fn waits_for_next(&self) -> bool {
+        self.is_request() || matches!(self, Self::Stop(_))
+    }
+
     /// The word for it in the message contract.
     pub fn name(&self) -> &'static str {
         match self {

@@ -184,6 +184,8 @@ pub struct Run {
     pub outcome: Option<Result<Payload, Fault>>,
     /// What follows this run, if something does.
     pub continued: Option<Arc<RunContinuedAsNew>>,
+    /// The guard of the turn that closed it, if something follows: that message begins it.
+    pub closed_under: Option<Identity>,
     /// The requests that this run has absorbed, each with its event's number.
     pub requests: BTreeMap<RequestId, u64>,
     /// The requests that earlier runs of this id have absorbed.
@@ -233,6 +235,7 @@ impl Run {
             rejected: Vec::new(),
             outcome: None,
             continued: None,
+            closed_under: None,
             requests: BTreeMap::new(),
             carried: Vec::new(),
             effects: BTreeMap::new(),
@@ -401,6 +404,11 @@ impl Run {
     /// The call that started this run as a child.
     pub fn parent(&self) -> Option<&crate::Parent> {
         self.started.as_ref()?.parent.as_ref()
+    }
+
+    /// The run that continued as this one.
+    pub fn continued_from(&self) -> Option<RunId> {
+        self.started.as_ref()?.continued_from
     }
 
     /// Whether a message that names `run_id` is for this run. A request that names the first of the runs that continue one

@@ -104,9 +104,9 @@ impl Interval {
         header.effects.iter().filter(lost).cloned().collect()
     }
 
-    /// The wake that a blocked run should have had by now.
+    /// The wake that a blocked run should have had by now. One that is paused has none, and needs none.
     fn overdue_wake(self, header: &Header) -> Option<u64> {
-        header.blocked.as_ref()?;
+        header.blocked.as_ref().filter(|_| header.paused.is_none())?;
         let wake = header.wake.map_or(header.wakes_sent, |wake| wake.wake);
         let late = |at: Timestamp| self.now.since(at) >= WAKE_OVERDUE;
         header.wake.is_none_or(|wake| late(wake.at)).then_some(wake)
@@ -184,7 +184,7 @@ impl Sweeper {
         Ok(Found::Closed)
     }
 
-    /// Whether the run continues as new, and nobody has begun the one that follows: any message makes somebody do it.
+    /// Whether the run continues as new, and nobody has begun the one that follows: wake 0 begins it.
     async fn needs_follower(&self, head: &Head) -> Result<bool, SweepError> {
         if head.header.status != Status::ContinuedAsNew {
             return Ok(false);

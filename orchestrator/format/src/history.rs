@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use millrace_core::{
-    ActivityId, BlockedMark, CarriedRequest, ChildId, ChildScheduled, EffectKey, Event, Fault, Pace,
-    PausedMark, Payload, PendingEffect, RejectedUpdate, Run, RunId, RunInfo, Status, Timestamp, Wake,
+    ActivityId, BlockedMark, CarriedRequest, ChildId, ChildScheduled, EffectKey, Event, Fault, Identity,
+    Pace, PausedMark, Payload, PendingEffect, RejectedUpdate, Run, RunId, RunInfo, Status, Timestamp, Wake,
     WorkflowId, WorkflowType,
 };
 use serde::{Deserialize, Serialize};
@@ -114,6 +114,10 @@ pub struct Header {
     /// Child workflows without an end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<PendingChild>,
+    /// Of a run that continues as new, the guard of the turn that closed it: that message begins the next run. Absent in heads
+    /// of builds before it: any message does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_under: Option<Identity>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -201,6 +205,7 @@ impl Header {
             carried: run.carried.clone(),
             rejected: run.rejected.clone(),
             children: run.children.values().map(|child| child_of(child)).collect(),
+            closed_under: run.closed_under.clone(),
         }
     }
 
@@ -218,6 +223,7 @@ impl Header {
         run.blocked.clone_from(&self.blocked);
         run.carried.clone_from(&self.carried);
         run.rejected.clone_from(&self.rejected);
+        run.closed_under.clone_from(&self.closed_under);
         run.effects = self.effects.iter().map(|pending| (pending.effect.key(), pending.clone())).collect();
         let effects = &run.effects;
         run.sent.retain(|sent_id, _| effects.contains_key(&EffectKey::Send(*sent_id)));

@@ -427,8 +427,10 @@ prop_compose! {
         rejected in vec((request(), text()), 0..3),
         children in vec((any::<u64>(), workflow(), workflow_id(), child_options()), 0..3),
         turn in any::<u64>(),
+        closed_under in of(guard()),
     ) -> Run {
         let mut run = Run::new(info);
+        run.closed_under = closed_under;
         run.last_time = now;
         run.turn = turn;
         run.effects = effects.into_iter().map(|(guard, effect)| (effect.key(), PendingEffect { guard, effect })).collect();

@@ -70,9 +70,6 @@ impl Decider<'_> {
             return Verdict::Wait;
         }
         if let Some(verdict) = Self::known(&live.run, &incoming.message) {
-            if verdict == Verdict::Repeated {
-                self.try_again(live, incoming);
-            }
             return verdict;
         }
         match &incoming.message {
@@ -126,7 +123,7 @@ impl Decider<'_> {
     }
 
     /// What can be said of a message without changing anything: it is known, or too late.
-    fn known(run: &Run, message: &Message) -> Option<Verdict> {
+    pub(super) fn known(run: &Run, message: &Message) -> Option<Verdict> {
         let open = run.status.is_open();
         match message {
             Message::Start(_) | Message::Stop(_) | Message::Fork(_) => None,
@@ -188,10 +185,7 @@ impl Decider<'_> {
         let Some(current) = live else { return self.begin(live, start, incoming) };
         match current.run.absorbed_request(&start.request_id) {
             Some(run_id) if run_id != current.run.info.run_id => return Verdict::Elsewhere(run_id),
-            Some(_) => {
-                self.try_again(current, incoming);
-                return Verdict::Repeated;
-            }
+            Some(_) => return Verdict::Repeated,
             // Its update was refused, and that is the answer.
             None if current.run.has_rejected(&start.request_id) => return Verdict::Repeated,
             None => {}

@@ -12,10 +12,7 @@ impl Decider<'_> {
         if let Some(current) = live {
             match current.run.absorbed_request(&fork.request_id) {
                 Some(run_id) if run_id != current.run.info.run_id => return Verdict::Elsewhere(run_id),
-                Some(_) => {
-                    self.try_again(current, incoming);
-                    return Verdict::Repeated;
-                }
+                Some(_) => return Verdict::Repeated,
                 None => {}
             }
         }

@@ -43,7 +43,8 @@ impl Decider<'_> {
         }
     }
 
-    /// G9: any message tries a blocked run again, one that the log has absorbed too.
+    /// G9: a request that leaves no event tries a blocked run again, like any fact. One that the log has already does not:
+    /// it would be the guard of what the code asks for, and it may be gone from its queue.
     pub(super) fn try_again(&mut self, live: &mut Live, incoming: &Incoming) {
         if live.run.blocked.is_some() && self.runs_code {
             self.guard.get_or_insert_with(|| incoming.message.identity());
@@ -162,6 +163,7 @@ impl Decider<'_> {
         }
         let children = live.run.children.clone();
         self.record(&mut live.run, kind);
+        live.run.closed_under = live.run.continued.as_ref().and(self.guard.clone());
         live.replay = None;
         for child in children.values() {
             let reason = format!("the parent is {}", live.run.status);

@@ -32,6 +32,8 @@ impl Chance {
 pub(crate) struct Queue {
     /// Messages with the time at which they can be received.
     waiting: Vec<(Timestamp, Incoming)>,
+    /// What was deleted, being in the log: somebody may still hold it, by an outdated receipt.
+    deleted: Vec<Incoming>,
     /// Replaced runs.
     archive: BTreeMap<RunId, Run>,
     /// What others were told.
@@ -102,6 +104,14 @@ pub(crate) struct Drive {
     pub(crate) earlier: Vec<(RunInfo, Vec<Event>)>,
 }
 
+/// A message in somebody's hands.
+#[derive(Clone)]
+pub(crate) struct Held {
+    message: Incoming,
+    /// It is in its queue no longer: what its holder does with it changes nothing there.
+    is_outdated: bool,
+}
+
 /// Drives a workflow until no message is left.
 pub(crate) fn drive(code: impl WorkflowCode + 'static, messages: &[Incoming], draws: Vec<u8>) -> Drive {
     let mut chance = Chance::of(draws);
@@ -140,9 +150,15 @@ impl Drive {
         earlier.chain([(&self.world.run().info, self.world.history.as_slice())])
     }
 
-    /// A batch of one to four messages in any order; some arrive twice, some keep a copy in the queue.
-    pub(crate) fn receive(&mut self, chance: &mut Chance) -> Vec<Incoming> {
+    /// A batch of one to four messages in any order; some arrive twice, some keep a copy in the queue. Or one that was deleted
+    /// long ago, by a holder who does not know that.
+    pub(crate) fn receive(&mut self, chance: &mut Chance) -> Vec<Held> {
         let (queue, world) = (&mut self.queue, &mut self.world);
+        let held = |message| Held { message, is_outdated: false };
+        if chance.one_in(6) && !queue.deleted.is_empty() {
+            let message = queue.deleted[usize::from(chance.next()) % queue.deleted.len()].clone();
+            return vec![Held { message, is_outdated: true }];
+        }
         let due = |now: f64, queue: &Queue| -> Vec<usize> {
             (0..queue.waiting.len()).filter(|i| queue.waiting[*i].0 <= at(now)).collect()
         };
@@ -157,18 +173,18 @@ impl Drive {
             let (_, mut message) = queue.waiting.swap_remove(*i);
             message.receive_count += 1;
             if chance.one_in(5) {
-                batch.push(message.clone()); // twice in one batch
+                batch.push(held(message.clone())); // twice in one batch
             }
             if chance.one_in(5) {
                 queue.waiting.push((at(world.now + 40.0), message.clone())); // and once more, late
             }
-            batch.push(message);
+            batch.push(held(message));
         }
         batch
     }
 
     /// Turns until no message of the batch is left to be decided again.
-    pub(crate) fn turns(&mut self, mut batch: Vec<Incoming>, chance: &mut Chance) {
+    pub(crate) fn turns(&mut self, mut batch: Vec<Held>, chance: &mut Chance) {
         while !batch.is_empty() {
             batch = self.turn(batch, chance);
         }
@@ -176,7 +192,7 @@ impl Drive {
 
     /// One turn, with its crashes: before the commit, and between commit and dispatch, where only redelivery repairs.
     /// Gives the messages that are to be decided again.
-    fn turn(&mut self, batch: Vec<Incoming>, chance: &mut Chance) -> Vec<Incoming> {
+    fn turn(&mut self, batch: Vec<Held>, chance: &mut Chance) -> Vec<Held> {
         if chance.one_in(8) {
             return self.give_back(&batch);
         }
@@ -185,7 +201,7 @@ impl Drive {
         }
         let history = self.world.history.clone();
         self.world.entropy += 1;
-        let read: Vec<Incoming> = batch.iter().map(|message| self.with_source(message)).collect();
+        let read: Vec<Incoming> = batch.iter().map(|held| self.with_source(&held.message)).collect();
         let decision = self.world.turn(&read);
         if let Some(replaced) = decision.replaces {
             // Before the commit, so no crash comes in between.
@@ -209,7 +225,7 @@ impl Drive {
             effects.iter().for_each(|effect| live.run.has_done(effect));
         }
         let settled = batch.into_iter().zip(decision.verdicts);
-        settled.filter_map(|(message, verdict)| self.settle(message, verdict)).collect()
+        settled.filter_map(|(held, verdict)| self.settle(held, verdict)).collect()
     }
 
     /// As the engine reads them: those that fork a run, together with its events.
@@ -235,15 +251,19 @@ impl Drive {
     }
 
     /// The process died: the next one knows only what is in the log.
-    fn give_back(&mut self, batch: &[Incoming]) -> Vec<Incoming> {
+    fn give_back(&mut self, batch: &[Held]) -> Vec<Held> {
         self.world.cool();
         let later = at(self.world.now + 30.0);
-        self.queue.waiting.extend(batch.iter().map(|message| (later, message.clone())));
+        let stays = batch.iter().filter(|held| !held.is_outdated);
+        self.queue.waiting.extend(stays.map(|held| (later, held.message.clone())));
         vec![]
     }
 
-    fn settle(&mut self, message: Incoming, verdict: Verdict) -> Option<Incoming> {
+    fn settle(&mut self, held: Held, verdict: Verdict) -> Option<Held> {
+        let Held { message, is_outdated } = held.clone();
         let (world, queue) = (&self.world, &mut self.queue);
+        // The log tells that of a message, and so of an outdated one: what was refused or came too late it does not have.
+        let is_known = matches!(verdict, Verdict::Absorbed | Verdict::Repeated | Verdict::Elsewhere(_));
         let identity = message.message.identity();
         match verdict {
             Verdict::Absorbed | Verdict::Refused(_) => {
@@ -252,15 +272,21 @@ impl Drive {
                 }
             }
             Verdict::Repeated | Verdict::Stale(_) => queue.repair(world.run(), &identity),
-            Verdict::Early(due) => queue.send(due, message),
+            Verdict::Early(due) => {
+                queue.send(due, message);
+                return None;
+            }
             Verdict::Wait => {
                 if world.live.is_some() {
                     queue.repair(world.run(), &identity);
                 }
                 let pause = wait_for_run(message.receive_count).as_secs_f64();
-                queue.waiting.push((at(world.now + pause), message));
+                if !is_outdated {
+                    queue.waiting.push((at(world.now + pause), message));
+                }
+                return None;
             }
-            Verdict::Again => return Some(message),
+            Verdict::Again => return Some(held),
             Verdict::Elsewhere(run_id) => {
                 queue.repair(world.run(), &Identity::Earlier(run_id, Box::new(identity.clone())));
                 let run = queue.archive.get(&run_id).expect("a run of this workflow").clone();
@@ -284,6 +310,9 @@ impl Drive {
                     _ => assert!(may_be_refused(told), "{reason}: {told:?}"),
                 }
             }
+        }
+        if is_known && !is_outdated {
+            queue.deleted.push(held.message);
         }
         None
     }

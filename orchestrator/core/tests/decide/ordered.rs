@@ -71,6 +71,7 @@ fn g4_a_waiting_signal_that_went_on_with_a_run_does_its_turn_again() {
         (On::Signal("a"), [continue_as_new("1")].into()),
     ]);
     world.turn(&[signal("1", "a")]); // Its second half is lost with the process.
+    world.of_an_older_build();
     world.entropy += 1;
     let waiting = signal_after("3", "c", Some("2"));
     let lines = world.lines(std::slice::from_ref(&waiting));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millrace_core::{ActivityOptions, IdConflict, RetryPolicy, Runaway};
+use millrace_core::{ActivityOptions, IdConflict, IdReuse, RetryPolicy, Runaway};
 
 use crate::script::*;
 
@@ -153,7 +153,8 @@ fn g9_a_raised_limit_or_none_lets_a_held_run_go_on_at_its_next_message() {
     for runaway in [None, Some(Runaway::per_hour(1_000))] {
         let mut world = held();
         world.runaway = runaway;
-        goes_on(&mut world, failed(99, 1));
+        world.expect([failed(99, 1)], ["= Repeated"]);
+        goes_on(&mut world, start_if("x", IdReuse::default(), IdConflict::UseExisting));
     }
 }
 

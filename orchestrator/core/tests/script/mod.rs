@@ -74,6 +74,11 @@ impl World {
         }
     }
 
+    /// Makes the head one of a build that did not say which message begins the next run.
+    pub fn of_an_older_build(&mut self) {
+        self.live.as_mut().expect("a run").run.closed_under = None;
+    }
+
     /// Turns of these messages until each is dealt with, as the engine makes them. The lines of all turns.
     #[track_caller]
     pub fn turns(&mut self, messages: &[Incoming]) -> Vec<String> {
@@ -219,9 +224,13 @@ impl World {
             let wake = run.wake.expect("a wake");
             assert!(run.next_deadline().is_none_or(|deadline| wake.at <= deadline));
         }
-        // A run that continues as new is only half of what was decided: some message must go on with it.
-        if run.continued.is_some() {
-            assert!(decision.verdicts.contains(&Verdict::Again), "nobody begins the next run: {messages:?}");
+        // A run that continues as new is only half of what was decided: the message that closed it must go on with it.
+        if run.continued.is_some() && decision.commits() {
+            let closed_under =
+                plain_identity(run.closed_under.as_ref().expect("the message that begins the next"));
+            let mut closing = messages.iter().zip(&decision.verdicts);
+            let goes_on = closing.any(|(m, v)| m.message.identity() == *closed_under && *v == Verdict::Again);
+            assert!(goes_on, "nobody begins the next run: {messages:?} {:?}", decision.verdicts);
         }
         if let Some(pending) = decision.effects.first() {
             self.check_repair(decision, &pending.guard, messages);

@@ -87,8 +87,8 @@ impl Orchestrator {
     }
 
     /// G4: whoever finds a guard in the log does its turn's open effects again, but for those that were dispatched just now. A
-    /// run that follows one which continues as new begins with whatever message comes first; its redelivery does the
-    /// first turn's effects again, though the message itself is for another run, or for none.
+    /// run that follows one which continues as new begins with the message that closed that one; its redelivery does the
+    /// first turn's effects again, though the message itself is for another run.
     async fn repair_begun(
         &self,
         run: Option<&Run>,
