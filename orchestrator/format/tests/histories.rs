@@ -211,6 +211,7 @@ fn language_run() -> Recorder {
     );
     run.world.entropy += 1;
     run.turn(15.0, &[signal("s-3", "next")]);
+    run.world.of_an_older_build(); // It was recorded before heads said what begins the next run.
     run
 }
 
@@ -244,6 +245,17 @@ fn language_script() -> [Row; 8] {
         ),
         (On::Signal("next"), [continue_with(r#"{"stage":3}"#, Unread::default())].into()),
     ]
+}
+
+/// A run that continues as new, and says with which message the next begins.
+fn continued_run() -> Recorder {
+    let mut run = Recorder::new([
+        (On::Started, [schedule(1, "a")].into()),
+        (On::Signal("next"), [continue_with("2", Unread::default())].into()),
+    ]);
+    run.turn(0.0, &[plain("start")]);
+    run.turn(1.0, &[signal("s-1", "next")]);
+    run
 }
 
 /// A run that waits for its time, with a signal that its code has not read.
@@ -353,6 +365,7 @@ fn recorded() -> Vec<(&'static str, Recorder)> {
         ("timed_out", timed_out_run()),
         ("sealed", sealed_run()),
         ("language", language_run()),
+        ("continued", continued_run()),
         ("delayed", delayed_run()),
         ("called_off", called_off_run()),
         ("large_payload", large_payload_run()),
