@@ -1,6 +1,11 @@
 //! The verbs that intervene, over real processes: pause, unpause, retry, reset, fork, and signals in order.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

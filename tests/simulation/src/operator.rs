@@ -128,7 +128,8 @@ pub async fn operates(
             // The last event is the run's end.
             let cut = 1 + choice % (last - 1);
             let fork = json!({"type": "fork", "id": FORK, "from": DIARY, "from_run_id": run_id, "event": cut, "request_id": "fork"});
-            (send(&client, &*clock, &fork).await, send(&client, &*clock, &fork).await);
+            send(&client, &*clock, &fork).await;
+            send(&client, &*clock, &fork).await;
             if resets < 3 {
                 send(&client, &*clock, &json!({"event": cut, "type": "reset", "id": DIARY, "run_id": run_id, "request_id": request_id})).await;
             }
