@@ -1,7 +1,7 @@
 //! Seeds of the fault injector: `MILLRACE_SEEDS=10000 cargo test --release -p millrace-simulation -- --nocapture`.
 //! One seed alone: `MILLRACE_SEED=17 cargo test -p millrace-simulation one_seed -- --nocapture`.
 
-#![allow(clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
