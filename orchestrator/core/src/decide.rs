@@ -23,6 +23,8 @@ pub const BLOCKED_WAKE: Duration = Duration::from_secs(15 * 60);
 pub const SUSPECT_WAKE: Duration = Duration::from_secs(1);
 /// How long a signal, cancel or terminate waits for a run that does not exist yet (G10).
 pub const WAIT_FOR_RUN: Duration = Duration::from_secs(60);
+/// The same for what a run sends: its child's start may be delayed for as long as a queue delays a message, and more.
+pub const WAIT_FOR_CHILD: Duration = Duration::from_secs(30 * 60);
 
 /// How often a signal is received before the one it follows counts as lost; more than two minutes.
 pub const WAIT_FOR_TURN: u32 = 20;
@@ -36,6 +38,14 @@ pub fn wait_for_run(receive_count: u32) -> Duration {
     Duration::from_secs(u64::from(receive_count).min(10))
 }
 
+/// How long a message waits for a run that does not exist yet (G10).
+pub fn waits_for_run(message: &Message) -> Duration {
+    match message.identity() {
+        Identity::Request(request_id) if request_id.is_own() => WAIT_FOR_CHILD,
+        _ => WAIT_FOR_RUN,
+    }
+}
+
 /// How many of a message's receives found that its run did not exist yet (G10): nothing that the code did. For the run that
 /// follows one which continues as new all wait that are sent from outside, or by a parent; for any other those that cannot
 /// begin it.
@@ -45,7 +55,7 @@ fn waits(message: &Incoming, run: Option<&Run>, now: Timestamp) -> u32 {
         message.message.is_request() && !matches!(message.message, Message::Start(_) | Message::Fork(_));
     let most = match follows {
         true if message.message.waits_for_next() => WAIT_FOR_NEXT,
-        false if waits_for_any => WAIT_FOR_RUN,
+        false if waits_for_any => waits_for_run(&message.message),
         _ => return 0,
     };
     let began = run.filter(|run| run.continued.is_none()).map_or(now, |run| run.info.started_at);

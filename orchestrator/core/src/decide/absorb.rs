@@ -1,6 +1,6 @@
 //! What each message does to a run.
 
-use super::{Decider, Live, Verdict, WAIT_FOR_RUN, WAIT_FOR_TURN};
+use super::{Decider, Live, Verdict, WAIT_FOR_TURN, waits_for_run};
 use crate::{
     ActivityAttemptFailed, ActivityCompleted, ActivityFailed, ActivityFailure, ActivityId, ActivityOutcome,
     ActivityState, ApplicationFailure, CancelRequested, Effect, Event, EventKind, Fault, IdConflict, IdReuse,
@@ -117,7 +117,7 @@ impl Decider<'_> {
     /// child's id before (G10).
     fn is_ahead(&self, run: &Run, incoming: &Incoming) -> bool {
         let Message::Signal { request_id, .. } = &incoming.message else { return false };
-        let is_young = self.turn.now.since(incoming.sent_at) < WAIT_FOR_RUN;
+        let is_young = self.turn.now.since(incoming.sent_at) < waits_for_run(&incoming.message);
         let is_new = || run.absorbed_request(request_id).is_none();
         !run.status.is_open() && request_id.is_own() && is_young && is_new()
     }
@@ -170,13 +170,13 @@ impl Decider<'_> {
 
     /// G10: a message for a run that does not exist waits for it a while; an internal one is of a run that was purged.
     fn without_run(&self, incoming: &Incoming) -> Verdict {
-        match incoming.message {
+        match &incoming.message {
             Message::Outcome(_)
             | Message::Completion { .. }
             | Message::Timer { .. }
             | Message::Wake { .. }
             | Message::ChildOutcome { .. } => Verdict::Stale("the run was purged"),
-            _ if self.turn.now.since(incoming.sent_at) < WAIT_FOR_RUN => Verdict::Wait,
+            message if self.turn.now.since(incoming.sent_at) < waits_for_run(message) => Verdict::Wait,
             _ => Verdict::Rejected(format!("there is no workflow `{}`", self.turn.workflow_id)),
         }
     }
