@@ -417,6 +417,11 @@ const PUBLIC: [&str; 13] = [
 /// `signal` and `cancel` too may come through the events queue: from runs.
 const INTERNAL: [&str; 6] = ["outcome", "timer", "wake", "child_outcome", "start_child", "stop_child"];
 
+/// Whether a message of this type may come through the inbox.
+pub fn is_request(kind: &str) -> bool {
+    PUBLIC.contains(&kind)
+}
+
 /// Reads a message from the inbox. `message_id` is its request id if it names none.
 pub fn read_inbox(body: &str, message_id: &str) -> Result<Addressed, BadMessage> {
     let kind = kind_of(body)?;

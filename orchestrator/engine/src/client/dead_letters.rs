@@ -228,16 +228,17 @@ fn admitted<'a>(queue: &QueueName, delivery: &'a Delivery, own: &Namespace) -> R
     Err(format!("namespace: it is of `{namespace}`, and this is `{own}`"))
 }
 
-/// A request without an id goes by its message's. A copy of the message has another: so it is given the id of the first.
+/// A request without an id goes by its message's. A copy of the message has another: so it is given the id of the first. What is
+/// no request stays as it came.
 pub(crate) fn with_request_id<'a>(body: &'a str, message_id: &str) -> Cow<'a, str> {
     let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(body);
     let Ok(object) = object else { return body.into() };
-    if object.contains_key("request_id") {
+    let is_request = object.get("type").and_then(|kind| kind.as_str()).is_some_and(message::is_request);
+    if !is_request || object.contains_key("request_id") {
         return body.into();
     }
-    let comma = if object.is_empty() { "" } else { "," };
     let id = serde_json::Value::from(message_id);
-    body.replacen('{', &format!("{{\"request_id\":{id}{comma}"), 1).into()
+    body.replacen('{', &format!("{{\"request_id\":{id},"), 1).into()
 }
 
 #[cfg(test)]
@@ -248,8 +249,12 @@ mod tests {
     fn a_request_without_an_id_gets_that_of_its_message() {
         for (body, expected) in [
             (r#"{"type":"resume","id":"a"}"#, r#"{"request_id":"m-1","type":"resume","id":"a"}"#),
-            (" {\"id\":\"{\"}", " {\"request_id\":\"m-1\",\"id\":\"{\"}"),
-            ("{}", r#"{"request_id":"m-1"}"#),
+            (
+                " {\"type\":\"start\",\"id\":\"{\"}",
+                " {\"request_id\":\"m-1\",\"type\":\"start\",\"id\":\"{\"}",
+            ),
+            (r#"{"Records":[{}]}"#, r#"{"Records":[{}]}"#),
+            (r#"{"type":"outcome"}"#, r#"{"type":"outcome"}"#),
             (r#"{"request_id":"r","id":"a"}"#, r#"{"request_id":"r","id":"a"}"#),
             ("[{}]", "[{}]"),
             ("{oops", "{oops"),
