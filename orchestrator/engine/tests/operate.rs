@@ -12,13 +12,12 @@ mod stage;
 mod toy;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use millrace_core::{EventKind, Status};
+use millrace_engine::Orchestrator;
 use millrace_engine::ports::{Counting, QueueName};
-use millrace_engine::{Orchestrator, OrchestratorConfig};
 use serde_json::{Value, json};
-use stage::{HOUR, MINUTE, SECOND, Script, Stage, Working, boom, cpu, payload};
+use stage::{HOUR, MINUTE, SECOND, Stage, Working, boom, cpu, payload};
 use toy::faults::{Faulty, Write};
 use toy::{World, turn_all};
 
@@ -395,41 +394,4 @@ fn g4_a_start_between_the_commits_of_a_reset_is_replaced_and_not_reset_to_its_ow
     let EventKind::RunStarted(started) = &events[0].kind else { panic!() };
     assert_eq!(started.forked_from.as_ref().unwrap().run_id.to_string(), run_id);
     assert_eq!(started.input.read::<u64>().unwrap(), 3);
-}
-
-/// A run that has continued as new, but for its second half: the message that was to begin the next run has died.
-fn half_continued(ports: &millrace_engine::ports::Ports, world: &World, faulty: &Faulty) {
-    world.send(r#"{"type":"start","workflow":"script","id":"a","request_id":"s"}"#);
-    turn_all(&script(ports));
-    faulty.next_write(Write::Through);
-    faulty.next_write(Write::Down);
-    world.send(r#"{"type":"signal","id":"a","name":"go_on","input":{"activity":"step"},"request_id":"go"}"#);
-    turn_all(&script(ports));
-    assert_eq!(world.status("a"), "continued_as_new");
-}
-
-fn script(ports: &millrace_engine::ports::Ports) -> Orchestrator {
-    let config = OrchestratorConfig { poll: Duration::ZERO, ..OrchestratorConfig::default() };
-    Orchestrator::new(ports.clone(), Arc::new(Script), config)
-}
-
-#[test]
-fn g4_a_waiting_signal_that_went_on_with_a_run_repairs_its_turn() {
-    for comes in [false, true] {
-        let world = World::new();
-        let (faulty, ports) = Faulty::wrap(&world.ports);
-        half_continued(&ports, &world, &faulty);
-        // This signal begins the next run, waits for another, and its process dies before the task is sent.
-        world.send(r#"{"type":"signal","id":"a","name":"note","request_id":"2","after":"1"}"#);
-        *faulty.sends_fail.lock().unwrap() = 1;
-        turn_all(&script(&ports));
-        assert_eq!(faulty.sent_to("task-cpu"), 0);
-        if comes {
-            world.send(r#"{"type":"signal","id":"a","name":"note","request_id":"1"}"#);
-            turn_all(&script(&ports));
-        }
-        world.clock.advance(MINUTE);
-        turn_all(&script(&ports));
-        assert_eq!(faulty.sent_to("task-cpu"), 1, "the one before it has come: {comes}");
-    }
 }

@@ -96,8 +96,8 @@ fn closed(stage: &Stage, id: &str) -> RunId {
     stage.activity("step", |_, _| async { Ok(payload(json!("done"))) });
     stage.start(id, json!({"activity": "step", "options": {"exclusive": true}, "n": 2}));
     stage.pass(MINUTE);
-    for n in 0..3 {
-        let input = "x".repeat(70_000);
+    for n in 0..6 {
+        let input = "x".repeat(40_000); // Two of them seal a part; a larger one would be an object of its own.
         stage.send(json!({"type": "signal", "id": id, "name": "note", "input": input, "request_id": format!("{id}-{n}")}));
         stage.pass(SECOND);
     }
