@@ -260,6 +260,8 @@ pub struct Fork {
     pub request_id: RequestId,
     /// The source as the host has read it, or why it could not.
     pub log: Result<SourceLog, String>,
+    /// The events of the run whose place a reset takes, if that is another than the source: what it was told is told again, too.
+    pub replaced: Option<std::sync::Arc<[Event]>>,
 }
 
 /// The events of a run that another begins with.

@@ -218,6 +218,23 @@ fn g10_two_resets_at_once_make_two_runs_one_after_the_other() {
 }
 
 #[test]
+fn g10_what_is_told_between_two_resets_of_one_run_is_not_lost() {
+    let stage = Stage::running(13);
+    stage.start("a", json!({}));
+    stage.pass(SECOND);
+    let first = run_id(&stage, "a");
+    for n in 1..=2 {
+        stage.send(
+            json!({"type": "reset", "id": "a", "run_id": first, "event": 1, "request_id": format!("x-{n}")}),
+        );
+        stage.pass(SECOND);
+        stage.send(json!({"type": "signal", "id": "a", "name": "note", "request_id": format!("n-{n}")}));
+        stage.pass(SECOND);
+    }
+    assert_eq!(stage.events("a"), ["RunStarted", "SignalReceived", "SignalReceived"]);
+}
+
+#[test]
 fn the_source_may_be_long_and_may_be_an_archived_run() {
     let stage = Stage::running(9);
     stage.start("a", json!({}));

@@ -536,7 +536,18 @@ fn fork(
     request_id: RequestId,
 ) -> Message {
     let log = Err("from: the source was not read".to_owned()); // The orchestrator does, before it decides.
-    Message::Fork(Box::new(Fork { source, source_run, event, reapply, replaces, reason, request_id, log }))
+    let replaced = None;
+    Message::Fork(Box::new(Fork {
+        source,
+        source_run,
+        event,
+        reapply,
+        replaces,
+        reason,
+        request_id,
+        log,
+        replaced,
+    }))
 }
 
 fn start(m: StartMessage, message_id: &str) -> Result<Addressed, BadMessage> {

@@ -689,6 +689,7 @@ proptest! {
         let fork = |source: &WorkflowId, source_run, replaces| Message::Fork(Box::new(Fork {
             source: source.clone(), source_run, event, reapply, replaces, reason: reason.clone(), request_id: sent.clone(),
             log: Err("from: the source was not read".into()),
+            replaced: None,
         }));
         let pause = PauseMessage { request_id: request_id.clone(), ..PauseMessage::new(id.clone(), maybe, reason.clone()) };
         let unpause = UnpauseMessage { request_id: request_id.clone(), ..UnpauseMessage::new(id.clone(), maybe) };

@@ -347,6 +347,7 @@ fn operated_run() -> Recorder {
             reason: "a bug in the mail".into(),
             request_id: request("f-1"),
             log: Ok(log),
+            replaced: None,
         };
         run.turn(now, &[incoming(Message::Fork(Box::new(fork)))]);
     }

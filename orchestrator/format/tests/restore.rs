@@ -116,6 +116,7 @@ fn reset(world: &World, event: u64, request_id: &str) -> Incoming {
         reason: String::new(),
         request_id: request(request_id),
         log: world.live.as_ref().map(|_| events()).ok_or_else(|| "from: none".to_owned()),
+        replaced: None,
     })))
 }
 

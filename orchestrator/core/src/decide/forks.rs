@@ -147,6 +147,15 @@ fn taken_over(fork: &Fork, now: Timestamp) -> Result<(RunStarted, &[Event], Vec<
         ..source.clone()
     };
     let is_signal = |event: &&Event| matches!(event.kind, EventKind::SignalReceived(_));
-    let told = later.iter().filter(|_| fork.reapply).filter(is_signal).map(|event| event.kind.clone());
-    Ok((started, taken, told.collect()))
+    // No signal is lost between two resets: whoever sends it again finds it absorbed, by a run that is gone (G10).
+    let told_since = later.iter().chain(fork.replaced.iter().flat_map(|events| events.iter()));
+    let mut told = Vec::new();
+    for event in told_since.filter(|_| fork.reapply).filter(is_signal) {
+        let EventKind::SignalReceived(signal) = &event.kind else { continue };
+        if run.absorbed_request(&signal.request_id).is_none() {
+            run.apply(event);
+            told.push(event.kind.clone());
+        }
+    }
+    Ok((started, taken, told))
 }

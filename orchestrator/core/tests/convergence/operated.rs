@@ -43,6 +43,7 @@ fn reset(id: &str, event: u64) -> millrace_core::Incoming {
         reason: String::new(),
         request_id: request(id),
         log: Err("not read".into()),
+        replaced: None,
     })))
 }
 

@@ -40,6 +40,7 @@ fn fork_of(world: &World, event: u64, replaces: bool) -> Incoming {
         reason: "a bug in the scoring".into(),
         request_id: request("f"),
         log: Ok(log),
+        replaced: None,
     })))
 }
 
@@ -184,6 +185,30 @@ fn a_paused_run_is_reset_to_one_that_is_not() {
     let event = world.history.len() as u64;
     let lines = reset(&mut world, event);
     assert!(lines.contains(&"RunUnpaused".to_owned()) && world.run().paused.is_none(), "{lines:?}");
+}
+
+#[test]
+fn g10_a_reset_to_a_run_before_the_one_it_replaces_loses_no_signal() {
+    let mut world = source();
+    let (first, events) = (world.run_id(), world.history.clone());
+    reset(&mut world, 3);
+    world.turn(&[signal("t", "late")]);
+    // Somebody else's reset, of the run that he saw.
+    for _ in 0..2 {
+        let mut message = fork_of(&world, 5, true);
+        let Message::Fork(fork) = &mut message.message else { panic!() };
+        fork.request_id = request("other");
+        fork.log = Ok(SourceLog { run_id: first, events: events.clone().into() });
+        fork.replaced = Some(world.history.clone().into());
+        world.entropy += 1;
+        world.turn(&[message]);
+    }
+    let told = |event: &Event| match &event.kind {
+        EventKind::SignalReceived(e) => Some(e.request_id.to_string()),
+        _ => None,
+    };
+    assert_eq!(world.history.iter().filter_map(told).collect::<Vec<_>>(), ["s", "t"], "each once");
+    world.expect([signal("t", "late")], ["= Repeated"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use millrace_core::decide::{Decision, Live, Turn};
-use millrace_core::{Fork, Identity, Incoming, Message, SourceLog, Verdict, WorkflowId, decide};
+use millrace_core::{Fork, Identity, Incoming, Message, RunId, SourceLog, Verdict, WorkflowId, decide};
 
 use super::commit::Committed;
 use super::locals::Ends;
@@ -98,7 +98,8 @@ impl Orchestrator {
             (None, Some(read)) => (*read, false),
             (None, None) => (self.reader.load(id).await?, false),
         };
-        let messages = self.with_sources(batch).await?;
+        let current = loaded.live.as_ref().map(|live| live.run.info.run_id);
+        let messages = self.with_sources((id, current), batch).await?;
         let mut decision = decide(&mut loaded.live, &messages, &self.a_turn(id));
         if warm
             && !decision.commits()
@@ -142,11 +143,22 @@ impl Orchestrator {
 
     /// The messages, those that fork a run together with its events. They are read for each turn anew: between the end of a
     /// run and the begin of the one that replaces it nothing may be missed.
-    async fn with_sources(&self, batch: &[Received]) -> Result<Vec<Incoming>, TurnError> {
+    async fn with_sources(
+        &self,
+        (id, current): (&WorkflowId, Option<RunId>),
+        batch: &[Received],
+    ) -> Result<Vec<Incoming>, TurnError> {
         let mut messages: Vec<Incoming> = batch.iter().map(|received| received.incoming.clone()).collect();
         for message in &mut messages {
             if let Message::Fork(fork) = &mut message.message {
                 fork.log = self.source(fork).await?;
+                let source = fork.log.as_ref().ok().map(|log| log.run_id);
+                if let Some(other) =
+                    current.filter(|run| fork.replaces && source.is_some_and(|of| of != *run))
+                {
+                    let log = self.reader.source(id, Some(other)).await?;
+                    fork.replaced = log.map(|log| log.events);
+                }
             }
         }
         Ok(messages)

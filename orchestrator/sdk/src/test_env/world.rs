@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use millrace_core::decide::wait_for_run;
 use millrace_core::{
-    ActivityOutcome, ActivityState, ApplicationFailure, Fault, Incoming, Message, OutcomeResult, Parent,
+    ActivityOutcome, ActivityState, ApplicationFailure, Fault, Incoming, Message, OutcomeResult, Parent, Run,
     RunId, SourceLog, Task, Timestamp, Turn, Verdict, WorkflowId, decide,
 };
 
@@ -259,7 +259,7 @@ impl World {
 
     fn half_turn(&mut self, Letter { to, incoming }: &Letter) -> Verdict {
         let (entropy, code) = (self.entropy(), self.code.clone());
-        let incoming = self.with_source(incoming);
+        let incoming = self.with_source(to, incoming);
         let entry = self.workflows.entry(to.clone()).or_default();
         if entry.broken.is_some() {
             return Verdict::Stale("the workflow is not deterministic");
@@ -291,12 +291,16 @@ impl World {
     }
 
     /// The message; one that forks a run, together with its events.
-    fn with_source(&self, incoming: &Incoming) -> Incoming {
+    fn with_source(&self, to: &WorkflowId, incoming: &Incoming) -> Incoming {
         let mut incoming = incoming.clone();
         if let Message::Fork(fork) = &mut incoming.message {
             let source = self.workflows.get(&fork.source).and_then(|entry| entry.find(fork.source_run));
             let log = source
                 .map(|record| SourceLog { run_id: record.run.info.run_id, events: record.history.into() });
+            let is_source = |run: &Run| log.as_ref().is_some_and(|log| log.run_id == run.info.run_id);
+            let current = self.workflows.get(to).and_then(Entry::current);
+            let replaced = current.filter(|record| fork.replaces && !is_source(record.run));
+            fork.replaced = replaced.map(|record| record.history.into());
             fork.log = log.ok_or_else(|| format!("from: there is no such run of `{}`", fork.source));
         }
         incoming
