@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use millrace_core::decide::wait_for_run;
 use millrace_core::{
-    Effect, Event, Identity, Incoming, Message, Run, RunId, RunInfo, SourceLog, Status, Timestamp, Verdict,
-    WorkflowCode,
+    Effect, Event, Identity, Incoming, Message, RequestId, Run, RunId, RunInfo, SourceLog, Status, Timestamp,
+    Verdict, WorkflowCode,
 };
 
 use crate::script::*;
@@ -38,6 +38,8 @@ pub(crate) struct Queue {
     archive: BTreeMap<RunId, Run>,
     /// What others were told.
     pub(crate) told: BTreeSet<String>,
+    /// The runs that resets name.
+    named: BTreeMap<RequestId, RunId>,
     /// Runs whose end is in the index.
     pub(crate) closed: BTreeSet<RunId>,
 }
@@ -228,13 +230,21 @@ impl Drive {
         settled.filter_map(|(held, verdict)| self.settle(held, verdict)).collect()
     }
 
-    /// As the engine reads them: those that fork a run, together with its events.
-    fn with_source(&self, message: &Incoming) -> Incoming {
+    /// As the engine reads them: those that fork a run, together with its events. The run that somebody wants to reset is the
+    /// one that is there when he asks.
+    fn with_source(&mut self, message: &Incoming) -> Incoming {
         let mut message = message.clone();
         let Message::Fork(fork) = &mut message.message else { return message };
-        let current = self.world.live.is_some().then(|| self.histories().last()).flatten();
-        let log = current.map(|(info, events)| SourceLog { run_id: info.run_id, events: events.into() });
-        fork.log = log.ok_or_else(|| "from: there is no such workflow".into());
+        fork.log = Err("from: there is no such workflow".into());
+        let Some(live) = &self.world.live else { return message };
+        let current = live.run.info.run_id;
+        let named = *self.queue.named.entry(fork.request_id.clone()).or_insert(current);
+        let events =
+            |of: RunId| self.histories().find(|(info, _)| info.run_id == of).map(|(_, events)| events.into());
+        if let Some(events) = events(named) {
+            fork.log = Ok(SourceLog { run_id: named, events });
+        }
+        fork.replaced = events(current).filter(|_| current != named);
         message
     }
 

@@ -36,7 +36,7 @@ fn drive(draws: Vec<u8>, operated: bool) -> Drive {
 fn reset(id: &str, event: u64) -> millrace_core::Incoming {
     incoming(Message::Fork(Box::new(Fork {
         source: WorkflowId::new("w-1").unwrap(),
-        source_run: None, // The drive reads the current run.
+        source_run: None, // The drive names it.
         event,
         reapply: true,
         replaces: true,
