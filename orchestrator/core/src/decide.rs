@@ -17,9 +17,9 @@ use crate::{
 
 /// How often a message is received before its turn no longer runs code (G9).
 pub const SUSPECT_AFTER: u32 = 3;
-/// How long a blocked run waits before it is tried again.
+/// How long a blocked run waits before it is tried again, at most.
 pub const BLOCKED_WAKE: Duration = Duration::from_secs(15 * 60);
-/// How soon a run is tried again on its own, when a message has made it suspect.
+/// How soon a run is first tried again on its own, when a message has made it suspect.
 pub const SUSPECT_WAKE: Duration = Duration::from_secs(1);
 /// How long a signal, cancel or terminate waits for a run that does not exist yet (G10).
 pub const WAIT_FOR_RUN: Duration = Duration::from_secs(60);
@@ -352,13 +352,16 @@ impl Decider<'_> {
         self.effect(run, Effect::SendWake { wake: wake.wake, at });
     }
 
-    /// A message that came too often may have done nothing wrong (a crash, a lost race): then the run is tried again
-    /// soon, by a wake of its own. If the wake itself comes too often, it is the code.
+    /// A message that came too often may have done nothing wrong (a crash, a neighbor in its batch): the run is tried again
+    /// soon, by a wake of its own. That one can be as innocent, so each further try waits as long again as the run has been
+    /// blocked.
     /// A run that made too many turns is tried again when it gets new ones, and not before.
     fn retry_time(&self, mark: &crate::BlockedMark) -> Timestamp {
         match &mark.reason {
             Blocked::Runaway { until, .. } => *until,
-            Blocked::Suspect { message } if !message.starts_with("w:") => self.time.plus(SUSPECT_WAKE),
+            Blocked::Suspect { .. } => {
+                self.time.plus(self.time.since(mark.since).clamp(SUSPECT_WAKE, BLOCKED_WAKE))
+            }
             _ => self.time.plus(BLOCKED_WAKE),
         }
     }

@@ -215,13 +215,15 @@ fn g9_one_suspect_blocks_once_and_is_named_whatever_came_with_it() {
 }
 
 #[test]
-fn g9_code_that_kills_its_process_at_every_wake_does_not_grow_the_log() {
+fn g9_code_that_kills_its_process_at_every_wake_is_tried_ever_more_rarely_and_does_not_grow_the_log() {
     let mut world = buggy();
     world.turn(&[times(3, signal("s1", "go"))]);
-    for n in 1..5 {
-        world.now += 900.0;
+    let mut due = 1.0;
+    for n in 1..15 {
+        world.now = due;
+        due += world.now.min(900.0);
         let lines = world.lines(&[times(3, wake(n))]);
-        let next = format!("→ wake {} at {:.1}s [w:{n}]", n + 1, world.now + 1.0 + 899.0);
+        let next = format!("→ wake {} at {due:.1}s [w:{n}]", n + 1);
         assert_eq!(lines, [next.as_str(), "= Absorbed"], "wake {n}");
     }
     let events: Vec<_> = world.history.iter().map(|event| show_event(&event.kind)).collect();

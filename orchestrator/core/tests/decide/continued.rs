@@ -653,7 +653,7 @@ fn g9_a_suspect_message_begins_the_next_run_without_its_code() {
             "RunStarted",
             "RunBlocked suspect w:0",
             "→ index open [e:w:0]",
-            "→ wake 1 at 900.0s [e:w:0]",
+            "→ wake 1 at 1.0s [e:w:0]",
             "= Elsewhere"
         ]
     );
