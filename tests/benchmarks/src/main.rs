@@ -1,5 +1,6 @@
 //! Measures the embedded engine, fsync on: `cargo run --release -p millrace-bench`.
 
+mod load;
 mod measure;
 mod report;
 mod rig;
@@ -8,7 +9,7 @@ mod workloads;
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use report::Report;
 use rig::Rig;
 use workloads::Sizes;
@@ -17,11 +18,13 @@ use workloads::Sizes;
 #[derive(Debug, Parser)]
 struct Options {
     /// Print one JSON object instead of the table.
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
     /// Where the data lies; a temporary folder here, removed at the end, unless given.
-    #[arg(long)]
+    #[arg(long, global = true)]
     data: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
     /// A tenth of the work, for a first impression.
     #[arg(long)]
     quick: bool,
@@ -30,12 +33,30 @@ struct Options {
     only: Option<String>,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start many runs as fast as the engine takes them, then drain them; the workloads of the table are left out.
+    Load(load::Load),
+    /// Start runs at a steady rate for an hour; the workloads of the table are left out.
+    Soak(load::Soak),
+}
+
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     // Beside the sources and not under /tmp, which may lie in memory, where an fsync costs nothing.
     let temporary = tempfile::Builder::new().prefix("millrace-bench-").tempdir_in(".")?;
     let folder = options.data.clone().unwrap_or_else(|| temporary.path().to_owned());
     let rig = Rig::start(&folder, &workflows::app())?;
+    match &options.command {
+        Some(Command::Load(load)) => load::load(&rig, load, options.json)?,
+        Some(Command::Soak(soak)) => load::soak(&rig, soak, options.json)?,
+        None => table(&rig, &options)?,
+    }
+    rig.stop();
+    Ok(())
+}
+
+fn table(rig: &Rig, options: &Options) -> anyhow::Result<()> {
     let share = if options.quick { 10 } else { 1 };
     let sizes = Sizes {
         chains: 300 / share,
@@ -45,8 +66,7 @@ fn main() -> anyhow::Result<()> {
         signal_rounds: 20 / share,
         language: (10 / share).max(1),
     };
-    let report = measure_all(&rig, sizes, &options)?;
-    rig.stop();
+    let report = measure_all(rig, sizes, options)?;
     if options.json {
         println!("{}", report.json());
     } else {

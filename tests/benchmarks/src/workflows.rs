@@ -8,6 +8,8 @@ use futures::future::try_join_all;
 use millrace::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::load::{timed_chain, timed_step};
+
 #[activity]
 async fn nothing(step: u64) -> Result<u64, ActivityError> {
     Ok(step)
@@ -120,4 +122,6 @@ pub(crate) fn app() -> App {
         .workflow(listen)
         .activity(nothing)
         .activity(note_time)
+        .workflow(timed_chain)
+        .activity(timed_step)
 }

@@ -68,7 +68,7 @@ impl<'a> Meter<'a> {
     }
 }
 
-fn name_of<M, F: WorkflowRef<M>>(_workflow: F) -> &'static str {
+pub(crate) fn name_of<M, F: WorkflowRef<M>>(_workflow: F) -> &'static str {
     F::Workflow::NAME
 }
 
