@@ -506,13 +506,14 @@ pub struct ActivityRetryRequested {
     pub request_id: RequestId,
 }
 
+// The largest is held in a box: every event is moved about as often as it is read, and a run has one of it.
 macro_rules! kinds {
-    ($($name:ident),* $(,)?) => {
+    ($($name:ident $(in $holder:ident)?),* $(,)?) => {
         /// What happened.
         #[derive(Clone, Debug, PartialEq, Serialize)]
         #[serde(tag = "type")]
         pub enum EventKind {
-            $(#[doc = concat!("See [`", stringify!($name), "`].")] $name($name),)*
+            $(#[doc = concat!("See [`", stringify!($name), "`].")] $name(kinds!(@held $name $(in $holder)?)),)*
         }
 
         impl EventKind {
@@ -545,13 +546,15 @@ macro_rules! kinds {
         }
 
         $(impl From<$name> for EventKind {
-            fn from(event: $name) -> Self { Self::$name(event) }
+            fn from(event: $name) -> Self { Self::$name(event.into()) }
         })*
     };
+    (@held $name:ident) => { $name };
+    (@held $name:ident in $holder:ident) => { $holder<$name> };
 }
 
 kinds!(
-    RunStarted,
+    RunStarted in Box,
     RunCompleted,
     RunFailed,
     RunTimedOut,

@@ -265,7 +265,7 @@ impl Run {
                 self.deadline = of_run.into_iter().chain(of_workflow).min();
                 self.remember(&e.request_id);
                 e.unread.updates.iter().for_each(|update| self.ask(&update.request_id));
-                self.started = Some(Arc::new(e.clone()));
+                self.started = Some(Arc::new(RunStarted::clone(e)));
             }
             // What was taken over from another run begins anew.
             EventKind::ActivityScheduled(e) => self.schedule(e, event.t.max(self.began)),

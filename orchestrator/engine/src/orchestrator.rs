@@ -156,8 +156,9 @@ impl Orchestrator {
                 }
             }
         }
+        // A turn's future is large, and a set moves what it is given several times over.
         let turns: FuturesUnordered<_> =
-            by_workflow.into_iter().map(|(id, batch)| self.turns(id, batch)).collect();
+            by_workflow.into_iter().map(|(id, batch)| Box::pin(self.turns(id, batch))).collect();
         turns.collect::<()>().await;
     }
 

@@ -136,7 +136,8 @@ impl Worker {
                     grace = self.ports.clock.sleep_until(self.ports.clock.now().plus(last)).fuse();
                 }
                 batch = receiving => {
-                    running.extend(batch.into_iter().map(|task| self.task(task, stop.clone(), None)));
+                    // Large futures, which the set would move several times over.
+                    running.extend(batch.into_iter().map(|task| Box::pin(self.task(task, stop.clone(), None))));
                     receiving = Fuse::terminated();
                 }
                 () = grace => receiving = Fuse::terminated(),

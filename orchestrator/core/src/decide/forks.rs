@@ -144,7 +144,7 @@ fn taken_over(fork: &Fork, now: Timestamp) -> Result<(RunStarted, &[Event], Vec<
         first_run_id: None,
         execution_deadline: source.execution_deadline.map(|at| now.plus(at.since(began))),
         forked_from: Some(forked_from),
-        ..source.clone()
+        ..RunStarted::clone(source)
     };
     let is_signal = |event: &&Event| matches!(event.kind, EventKind::SignalReceived(_));
     // No signal is lost between two resets: whoever sends it again finds it absorbed, by a run that is gone (G10).

@@ -96,14 +96,14 @@ impl Orchestrator {
                 (Loaded { live: Some(live), tail, etag: Some(etag), body, nonce }, true)
             }
             (None, Some(read)) => (*read, false),
-            (None, None) => (self.reader.load(id).await?, false),
+            (None, None) => (Box::pin(self.reader.load(id)).await?, false),
         };
         let current = loaded.live.as_ref().map(|live| live.run.info.run_id);
         let messages = self.with_sources((id, current), batch).await?;
         let mut decision = decide(&mut loaded.live, &messages, &self.a_turn(id));
         if warm
             && !decision.commits()
-            && let Some(fresh) = self.reader.load_unless(id, loaded.etag.as_ref()).await?
+            && let Some(fresh) = Box::pin(self.reader.load_unless(id, loaded.etag.as_ref())).await?
         {
             loaded = fresh;
             decision = decide(&mut loaded.live, &messages, &self.a_turn(id));
@@ -115,7 +115,7 @@ impl Orchestrator {
             return Ok(Tried::Done(again, None));
         }
         if !decision.locals.is_empty() {
-            decision = self.run_locals(id, &mut loaded, decision, ends).await;
+            decision = Box::pin(self.run_locals(id, &mut loaded, decision, ends)).await;
         }
         match self.commit(id, &mut loaded, &decision).await? {
             Committed::Yes => self.committed(&loaded, batch, &decision),
