@@ -6,7 +6,10 @@
 //! - [`operator`]: a workflow that people intervene in.
 //! - [`World`]: the processes, killed and started again.
 //! - [`check`]: what must hold of every run afterwards.
+//! - [`casts`], [`campaign`]: who plays with a seed, and many seeds.
 
+pub mod campaign;
+pub mod casts;
 pub mod check;
 pub mod family;
 pub mod operator;

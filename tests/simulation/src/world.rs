@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use millrace::{App, Workflow};
 use millrace_conformance::{Fault, Faults, Faulty, Injector, Process, Sim};
-use millrace_core::{Event, Namespace, Payload, Status, TaskQueue, WorkflowId};
+use millrace_core::{Event, Namespace, Status, TaskQueue, WorkflowId};
 use millrace_engine::ports::{Clock, ObjectStore, Ports, QueueName, Queues};
 use millrace_engine::{
     Client, ClientError, DeadLetters, Orchestrator, OrchestratorConfig, Ticker, Worker, WorkerConfig,
@@ -17,6 +17,7 @@ use millrace_format::history::SEAL_AT;
 use millrace_local::Memory;
 use serde_json::{Value, json};
 
+use crate::casts::Ends;
 use crate::family::{EntityWorkflow, FamilyWorkflow, Ledger, StewardWorkflow};
 use crate::workflows::{EverythingWorkflow, PatientWorkflow, Probe, app};
 use crate::{check, operator};
@@ -81,7 +82,7 @@ pub struct World {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// Each workflow's status and result.
-    pub ends: BTreeMap<String, (Status, Payload)>,
+    pub ends: Ends,
     /// The fingerprint of all that happened.
     pub trace_hash: u64,
     /// What went wrong on the way.
@@ -92,6 +93,8 @@ pub struct Report {
     pub took: Duration,
     /// How many payloads are kept apart from the text of their histories.
     pub large_payloads: usize,
+    /// How many steps the world made: polls of one task.
+    pub steps: u64,
 }
 
 impl World {
@@ -152,6 +155,7 @@ impl World {
             violations,
             took,
             large_payloads: self.large_payloads(),
+            steps: self.sim.steps(),
         })
     }
 
@@ -378,11 +382,7 @@ async fn pause(clock: &dyn Clock, seconds: u64) {
     clock.sleep_until(clock.now().plus(Duration::from_secs(seconds))).await;
 }
 
-async fn all_ends(
-    client: &Client,
-    clock: &dyn Clock,
-    ids: &[String],
-) -> Result<BTreeMap<String, (Status, Payload)>, String> {
+async fn all_ends(client: &Client, clock: &dyn Clock, ids: &[String]) -> Result<Ends, String> {
     let mut ends = BTreeMap::new();
     for id in ids {
         let workflow_id: WorkflowId = id.parse().map_err(|e| format!("{e}"))?;

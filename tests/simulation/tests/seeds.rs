@@ -1,94 +1,47 @@
-//! Seeds of the fault injector: `MILLRACE_SEEDS=10000 cargo test --release -p millrace-simulation -- --nocapture`.
-//! One seed alone: `MILLRACE_SEED=17 cargo test -p millrace-simulation one_seed -- --nocapture`.
+//! Seeds of the fault injector. A seed decides who plays, what goes wrong, and everything that follows.
+//!
+//! Many: `MILLRACE_SEEDS=10000 cargo test --release -p millrace-simulation --test seeds -- --nocapture`; what else the
+//! environment may say is told in `millrace_simulation::campaign`. One alone: `MILLRACE_SEED=17 cargo test -p
+//! millrace-simulation --test seeds one_seed -- --nocapture`.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use millrace_conformance::Faults;
+use millrace_simulation::campaign::{self, Campaign};
+use millrace_simulation::{World, casts};
 
-use millrace_conformance::{Fault, Faults};
-use millrace_simulation::{Report, World, operator};
+/// What every change must pass.
+const SEEDS: u64 = 200;
 
-fn variable(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|value| value.parse().ok())
-}
-
-fn run(seed: u64, faults: Faults) -> Report {
-    ended(seed, World::new(seed, faults), "one_seed")
-}
-
-fn run_operated(seed: u64, faults: Faults) -> Report {
-    ended(seed, World::of(seed, faults, operator::cast()), "one_operated_seed")
-}
-
-fn ended(seed: u64, world: World, test: &str) -> Report {
-    let again = format!("MILLRACE_SEED={seed} cargo test -p millrace-simulation {test} -- --nocapture");
-    let report = world.run().unwrap_or_else(|why| panic!("seed {seed}: {why}\n  {again}"));
-    assert!(report.violations.is_empty(), "seed {seed}: {:#?}\n  {again}", report.violations);
-    report
-}
+/// Odd worlds have large payloads.
+const ODD: u64 = 7;
 
 #[test]
 fn g8_one_seed_twice_is_the_same_to_the_byte() {
-    let twice = [7, 7].map(|seed| run(seed, Faults::of_seed(seed)));
-    assert_eq!(twice[0], twice[1]);
-    let operated = [7, 7].map(|seed| run_operated(seed, Faults::of_seed(seed)));
-    assert_eq!(operated[0], operated[1]);
-    assert!(twice[0].large_payloads > 5, "odd worlds have large payloads: {}", twice[0].large_payloads);
+    for cast in &casts::ALL {
+        let twice = [ODD, ODD].map(|seed| World::of(seed, Faults::of_seed(seed), cast.cast()).run().unwrap());
+        assert_eq!(twice[0], twice[1], "{}", cast.name);
+    }
+    let everything = World::new(ODD, Faults::none()).run().unwrap();
+    assert!(everything.large_payloads > 5, "odd worlds have large payloads: {}", everything.large_payloads);
 }
 
 #[test]
 fn one_seed() {
-    let Some(seed) = variable("MILLRACE_SEED") else { return };
-    let report = run(seed, Faults::of_seed(seed));
-    println!("{report:#?}");
+    let Some(seed) = campaign::number("MILLRACE_SEED").unwrap() else { return };
+    let cast = campaign::cast_from_environment().unwrap().unwrap_or_else(|| casts::of_seed(seed));
+    let report = campaign::play(seed, cast, Faults::of_seed(seed)).unwrap_or_else(|why| panic!("{why}"));
+    println!("{}: {report:#?}", cast.name);
 }
 
-#[test]
-fn one_operated_seed() {
-    let Some(seed) = variable("MILLRACE_SEED") else { return };
-    let report = run_operated(seed, Faults::of_seed(seed));
-    println!("{report:#?}");
-}
-
+/// With pauses, retries at once, resets, forks, signals in order: in the end nobody can tell.
 #[test]
 fn g1_to_g11_every_seed_ends_as_the_faultless_world_does() {
-    every_seed(run);
-}
-
-/// Pauses, retries at once, resets, forks, signals in order: in the end nobody can tell.
-#[test]
-fn g2_g4_g8_every_seed_of_an_operator_ends_as_if_nobody_had_intervened() {
-    every_seed(run_operated);
-}
-
-fn every_seed(run: impl Fn(u64, Faults) -> Report + Sync) {
-    let expected = run(0, Faults::none());
-    let seeds = variable("MILLRACE_SEEDS").unwrap_or(100);
-    let next = AtomicU64::new(1);
-    let total: Mutex<BTreeMap<Fault, u64>> = Mutex::default();
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed > seeds {
-                        return;
-                    }
-                    let report = run(seed, Faults::of_seed(seed));
-                    assert_eq!(report.ends, expected.ends, "seed {seed}");
-                    let mut total = total.lock().unwrap();
-                    for (fault, n) in report.faults {
-                        *total.entry(fault).or_default() += n;
-                    }
-                }
-            });
-        }
-    });
-    println!(
-        "{seeds} seeds; without faults: {:?} of virtual time; faults: {:?}",
-        expected.took,
-        total.lock().unwrap()
-    );
+    if campaign::number("MILLRACE_SEED").unwrap().is_some() {
+        return; // It is played alone.
+    }
+    let summary = Campaign::from_environment(SEEDS).unwrap().run();
+    println!("{summary}\n{}", summary.fault_table());
+    let failures: Vec<_> = summary.failures.iter().map(|(_, why)| why.as_str()).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }

@@ -55,6 +55,7 @@ struct Inner {
     entropy: Rng,
     restarts: Rng,
     last_id: u64,
+    steps: u64,
     tasks: BTreeMap<u64, Task>,
     processes: BTreeMap<u64, String>,
     supervised: BTreeMap<String, Arc<dyn Fn(Process) + Send + Sync>>,
@@ -79,6 +80,7 @@ impl Sim {
             entropy: rng.fork(),
             restarts: rng.fork(),
             last_id: 0,
+            steps: 0,
             tasks: BTreeMap::new(),
             processes: BTreeMap::new(),
             supervised: BTreeMap::new(),
@@ -131,6 +133,11 @@ impl Sim {
     /// A fingerprint of everything that ran, in which order and when, lines included.
     pub fn trace_hash(&self) -> u64 {
         self.world.lock().hash.finish()
+    }
+
+    /// How many steps it has made: polls of one task.
+    pub fn steps(&self) -> u64 {
+        self.world.lock().steps
     }
 
     /// Lets the world go on until the condition holds, for at most this much virtual time.
@@ -208,6 +215,7 @@ impl Sim {
             ready.remove(&id);
             if let Some(future) = inner.tasks.get_mut(&id).and_then(|task| task.future.take()) {
                 inner.hash.write_u64(id);
+                inner.steps += 1;
                 return Some((id, future));
             }
         }
