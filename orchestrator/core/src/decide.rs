@@ -21,10 +21,13 @@ pub const SUSPECT_AFTER: u32 = 3;
 pub const BLOCKED_WAKE: Duration = Duration::from_secs(15 * 60);
 /// How soon a run is first tried again on its own, when a message has made it suspect.
 pub const SUSPECT_WAKE: Duration = Duration::from_secs(1);
-/// How long a signal, cancel or terminate waits for a run that does not exist yet (G10).
-pub const WAIT_FOR_RUN: Duration = Duration::from_secs(60);
-/// The same for what a run sends: its child's start may be delayed for as long as a queue delays a message, and more.
-pub const WAIT_FOR_CHILD: Duration = Duration::from_secs(30 * 60);
+/// How long a signal, cancel or terminate waits for a run that does not exist yet (G10), and how often at least it is
+/// received until then: after an outage all that waited is old, and the start may come last.
+pub const WAIT_FOR_RUN: (Duration, u32) = (Duration::from_secs(60), 10);
+/// The same for what a run sends: its child's start may be delayed for as long as a queue delays a message, and more. So long
+/// it waits if the id had a run before; if not, for as long as a queue can hide the start from everybody.
+const WAIT_FOR_CHILD: Duration = Duration::from_secs(30 * 60);
+const WAIT_FOR_ANY_CHILD: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// How often a signal is received before the one it follows counts as lost; more than two minutes.
 pub const WAIT_FOR_TURN: u32 = 20;
@@ -33,16 +36,23 @@ pub const WAIT_FOR_TURN: u32 = 20;
 /// died more than once.
 const WAIT_FOR_NEXT: Duration = Duration::from_secs(600);
 
-/// How long a message that has been received so often waits for a run that does not exist yet.
+/// How long a message that has been received so often waits for a run that does not exist yet: seconds for the first half
+/// hour, then minutes.
 pub fn wait_for_run(receive_count: u32) -> Duration {
-    Duration::from_secs(u64::from(receive_count).min(10))
+    Duration::from_secs(if receive_count < 190 { u64::from(receive_count).min(10) } else { 300 })
 }
 
-/// How long a message waits for a run that does not exist yet (G10).
-pub fn waits_for_run(message: &Message) -> Duration {
+/// Whether a message still waits for a run that does not exist yet (G10), or for one that follows a closed one.
+fn is_young(incoming: &Incoming, run: Option<&Run>, now: Timestamp) -> bool {
+    let (_, receives) = WAIT_FOR_RUN;
+    now.since(incoming.sent_at) < waits_for_run(&incoming.message, run) || incoming.receive_count <= receives
+}
+
+fn waits_for_run(message: &Message, run: Option<&Run>) -> Duration {
     match message.identity() {
+        Identity::Request(request_id) if request_id.is_own() && run.is_none() => WAIT_FOR_ANY_CHILD,
         Identity::Request(request_id) if request_id.is_own() => WAIT_FOR_CHILD,
-        _ => WAIT_FOR_RUN,
+        _ => WAIT_FOR_RUN.0,
     }
 }
 
@@ -55,7 +65,7 @@ fn waits(message: &Incoming, run: Option<&Run>, now: Timestamp) -> u32 {
         message.message.is_request() && !matches!(message.message, Message::Start(_) | Message::Fork(_));
     let most = match follows {
         true if message.message.waits_for_next() => WAIT_FOR_NEXT,
-        false if waits_for_any => waits_for_run(&message.message),
+        false if waits_for_any => waits_for_run(&message.message, None),
         _ => return 0,
     };
     let began = run.filter(|run| run.continued.is_none()).map_or(now, |run| run.info.started_at);

@@ -1,6 +1,6 @@
 //! What each message does to a run.
 
-use super::{Decider, Live, Verdict, WAIT_FOR_TURN, waits_for_run};
+use super::{Decider, Live, Verdict, WAIT_FOR_TURN, is_young};
 use crate::{
     ActivityAttemptFailed, ActivityCompleted, ActivityFailed, ActivityFailure, ActivityId, ActivityOutcome,
     ActivityState, ApplicationFailure, CancelRequested, Effect, Event, EventKind, Fault, IdConflict, IdReuse,
@@ -117,9 +117,11 @@ impl Decider<'_> {
     /// child's id before (G10).
     fn is_ahead(&self, run: &Run, incoming: &Incoming) -> bool {
         let Message::Signal { request_id, .. } = &incoming.message else { return false };
-        let is_young = self.turn.now.since(incoming.sent_at) < waits_for_run(&incoming.message);
         let is_new = || run.absorbed_request(request_id).is_none();
-        !run.status.is_open() && request_id.is_own() && is_young && is_new()
+        !run.status.is_open()
+            && request_id.is_own()
+            && is_young(incoming, Some(run), self.turn.now)
+            && is_new()
     }
 
     /// What can be said of a message without changing anything: it is known, or too late.
@@ -176,7 +178,7 @@ impl Decider<'_> {
             | Message::Timer { .. }
             | Message::Wake { .. }
             | Message::ChildOutcome { .. } => Verdict::Stale("the run was purged"),
-            message if self.turn.now.since(incoming.sent_at) < waits_for_run(message) => Verdict::Wait,
+            _ if is_young(incoming, None, self.turn.now) => Verdict::Wait,
             _ => Verdict::Rejected(format!("there is no workflow `{}`", self.turn.workflow_id)),
         }
     }

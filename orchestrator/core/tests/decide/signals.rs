@@ -61,10 +61,32 @@ fn g10_a_request_for_a_run_that_does_not_exist_waits_a_minute() {
     for message in [signal("x", "a"), cancel("x"), terminate("x"), resume("x")] {
         let mut world = World::new([]);
         world.now = 59.0;
-        world.expect([message.clone()], ["= Wait"]);
+        world.expect([times(11, message.clone())], ["= Wait"]);
         world.now = 60.0;
-        world.expect([message], ["= Rejected there is no workflow `w-1`"]);
+        world.expect([times(11, message)], ["= Rejected there is no workflow `w-1`"]);
     }
+}
+
+/// After an outage everything is old, and a queue keeps no order.
+#[test]
+fn g10_a_request_that_nobody_received_for_an_hour_still_waits_for_its_start() {
+    let mut world = World::new([]);
+    world.now = 3_600.0;
+    for receive in 1..=10 {
+        world.expect([times(receive, signal("x", "a"))], ["= Wait"]);
+    }
+    world.expect([times(11, signal("x", "a"))], ["= Rejected there is no workflow `w-1`"]);
+}
+
+/// A frozen receiver may hide the child's start for as long as a queue allows.
+#[test]
+fn g10_what_a_run_tells_a_child_that_has_not_begun_waits_for_half_a_day() {
+    let mut world = World::new([]);
+    let told = || times(300, signal("~sent:4426091b-f6d4-4c2a-b4ee-a0c3b91be260:4", "note"));
+    world.now = 12.0 * 3_600.0 - 1.0;
+    world.expect([told()], ["= Wait"]);
+    world.now += 1.0;
+    world.expect([told()], ["= Rejected there is no workflow `w-1`"]);
 }
 
 #[test]
