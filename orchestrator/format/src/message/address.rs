@@ -2,7 +2,7 @@
 
 use millrace_core::{Namespace, RequestId, RunId, WorkflowId};
 
-use super::{BadMessage, InboxMessage, kind_of, read_inbox, typed};
+use super::InboxMessage;
 
 /// The same for every message: those of a workflow, and those of a token, which names its workflow.
 macro_rules! each {
@@ -48,25 +48,4 @@ impl InboxMessage {
     pub fn begins_run(&self) -> bool {
         matches!(self, Self::Start(_) | Self::Reset(_) | Self::Fork(_))
     }
-}
-
-/// Reads a message as it was written, with the checks of the door.
-pub fn read_request(body: &str) -> Result<InboxMessage, BadMessage> {
-    read_inbox(body, "unused")?;
-    Ok(match kind_of(body)?.as_ref() {
-        "start" => InboxMessage::Start(typed(body)?),
-        "signal" => InboxMessage::Signal(typed(body)?),
-        "update" => InboxMessage::Update(typed(body)?),
-        "cancel" => InboxMessage::Cancel(typed(body)?),
-        "terminate" => InboxMessage::Terminate(typed(body)?),
-        "resume" => InboxMessage::Resume(typed(body)?),
-        "pause" => InboxMessage::Pause(typed(body)?),
-        "unpause" => InboxMessage::Unpause(typed(body)?),
-        "retry" => InboxMessage::Retry(typed(body)?),
-        "reset" => InboxMessage::Reset(typed(body)?),
-        "fork" => InboxMessage::Fork(typed(body)?),
-        "complete" => InboxMessage::Complete(typed(body)?),
-        "fail" => InboxMessage::Fail(typed(body)?),
-        other => return Err(BadMessage(format!("type: `{other:.100}` is unknown"))),
-    })
 }

@@ -1,3 +1,5 @@
+use millrace_core::{ActivityOutcome, OutcomeResult, Payload};
+
 use super::*;
 
 fn error(body: &str) -> String {
