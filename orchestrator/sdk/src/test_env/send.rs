@@ -1,9 +1,9 @@
 //! What follows from a turn: the engine's dispatch, to a queue that is a map.
 
 use millrace_core::{
-    ChildScheduled, Effect, EventKind, Headers, IdConflict, Message, Parent, RequestId, Run, RunId, Start,
-    Stop, Timestamp, WorkflowId,
+    ChildScheduled, Effect, EventKind, Message, Parent, RequestId, Run, RunId, Stop, Timestamp, WorkflowId,
 };
+use millrace_format::message::StartChild;
 
 use super::world::{Due, World};
 
@@ -58,12 +58,11 @@ fn mail(run: &Run, effect: &Effect) -> Option<Mail> {
         Effect::SendTimer { timer_id, .. } => own(Message::Timer { timer_id: *timer_id }),
         Effect::SendWake { wake, .. } => own(Message::Wake { wake: *wake }),
         Effect::SendStart { child_id, .. } => {
-            let child = run.children.get(child_id)?;
-            Some((
-                child.workflow_id.clone(),
-                None,
-                start(child, parent(run, *child_id), run.headers().clone()),
-            ))
+            let ChildScheduled { workflow_id, workflow, input, options, .. } =
+                (**run.children.get(child_id)?).clone();
+            let (parent, headers) = (parent(run, *child_id), run.headers().clone());
+            let child = StartChild { workflow, input, options, parent, headers };
+            Some((workflow_id, None, Message::Start(Box::new(child.into()))))
         }
         Effect::StopChild { child_id, workflow_id, workflow, how, reason, .. } => {
             let (workflow, parent) = (workflow.clone(), parent(run, *child_id));
@@ -100,24 +99,4 @@ fn mail(run: &Run, effect: &Effect) -> Option<Mail> {
 
 fn parent(run: &Run, child_id: u64) -> Parent {
     Parent { workflow_id: run.info.workflow_id.clone(), run_id: run.info.run_id, child_id }
-}
-
-fn start(child: &ChildScheduled, parent: Parent, headers: Headers) -> Message {
-    let ChildScheduled { workflow, input, options, .. } = child.clone();
-    Message::Start(Box::new(Start {
-        workflow,
-        input,
-        request_id: parent.start_request(),
-        id_reuse: options.id_reuse,
-        id_conflict: IdConflict::Fail,
-        run_timeout: options.run_timeout,
-        execution_timeout: options.execution_timeout,
-        delay: None,
-        memo: options.memo,
-        attributes: options.attributes,
-        headers,
-        signal: None,
-        update: None,
-        parent: Some(parent),
-    }))
 }
