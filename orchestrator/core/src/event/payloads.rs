@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::*;
-use crate::ApplicationFailure;
+use crate::{ActivityFailure, ApplicationFailure, Fault};
 
 /// Where a payload is in its event's JSON: `input`, `unread.signals.0.input`. Written only if somebody asks.
 #[derive(Clone, Copy, Debug)]
