@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use millrace_core::{
-    ActivityOutcome, ApplicationFailure, ChildId, ChildScheduled, Effect, EventKind, Fault, OutcomeResult,
-    Parent, Payload, PendingEffect, RequestId, Run, RunId, Stop, Task, Timestamp, WorkflowId,
+    ActivityOutcome, ApplicationFailure, ChildScheduled, Effect, EventKind, Fault, OutcomeResult, Parent,
+    Payload, PendingEffect, RequestId, Run, RunId, Stop, Task, Timestamp, WorkflowId,
 };
 use millrace_format::message::{self, EventMessage, Report, StartChild};
 use millrace_format::{Attributes, IndexEntry, Keys, Lease, TimerEntry};
@@ -117,7 +117,7 @@ impl Dispatcher {
             Effect::SendStart { child_id, .. } => {
                 let Some(child) = run.children.get(child_id) else { return };
                 let ChildScheduled { workflow, input, options, .. } = (**child).clone();
-                let parent = parent(run, *child_id);
+                let parent = run.parent_of(*child_id);
                 let report = StartChild {
                     workflow,
                     input,
@@ -129,7 +129,7 @@ impl Dispatcher {
                 self.plan_tell(to, Report::StartChild(Box::new(report)), plan);
             }
             Effect::StopChild { child_id, workflow_id, workflow, how, reason, .. } => {
-                let (workflow, parent) = (workflow.clone(), parent(run, *child_id));
+                let (workflow, parent) = (workflow.clone(), run.parent_of(*child_id));
                 let stop = Stop { workflow, parent, how: *how, reason: reason.clone() };
                 let to = (workflow_id, None, IfRefused::lost(run, "stop", workflow_id));
                 self.plan_tell(to, Report::StopChild(Box::new(stop)), plan);
@@ -367,11 +367,6 @@ pub(crate) async fn dead_letter(
     let message = OutMessage { body, delay: Duration::ZERO, error: Some(reason.to_owned()) };
     send_one(ports, &queue.dead_letters(), message).await?;
     ports.queues.delete(queue, std::slice::from_ref(&delivery.receipt)).await
-}
-
-/// The call of this run that a child goes by.
-fn parent(run: &Run, child_id: ChildId) -> Parent {
-    Parent { workflow_id: run.info.workflow_id.clone(), run_id: run.info.run_id, child_id }
 }
 
 fn attributes(run: &Run) -> Attributes {

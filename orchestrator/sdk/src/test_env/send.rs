@@ -60,12 +60,12 @@ fn mail(run: &Run, effect: &Effect) -> Option<Mail> {
         Effect::SendStart { child_id, .. } => {
             let ChildScheduled { workflow_id, workflow, input, options, .. } =
                 (**run.children.get(child_id)?).clone();
-            let (parent, headers) = (parent(run, *child_id), run.headers().clone());
+            let (parent, headers) = (run.parent_of(*child_id), run.headers().clone());
             let child = StartChild { workflow, input, options, parent, headers };
             Some((workflow_id, None, Message::Start(Box::new(child.into()))))
         }
         Effect::StopChild { child_id, workflow_id, workflow, how, reason, .. } => {
-            let (workflow, parent) = (workflow.clone(), parent(run, *child_id));
+            let (workflow, parent) = (workflow.clone(), run.parent_of(*child_id));
             let stop = Stop { workflow, parent, how: *how, reason: reason.clone() };
             Some((workflow_id.clone(), None, Message::Stop(Box::new(stop))))
         }
@@ -95,8 +95,4 @@ fn mail(run: &Run, effect: &Effect) -> Option<Mail> {
         }
         _ => None,
     }
-}
-
-fn parent(run: &Run, child_id: u64) -> Parent {
-    Parent { workflow_id: run.info.workflow_id.clone(), run_id: run.info.run_id, child_id }
 }
