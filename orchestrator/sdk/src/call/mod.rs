@@ -2,6 +2,7 @@
 //! it unfinished cancels it.
 
 mod activity;
+mod arrival;
 mod child;
 mod numbered;
 mod saga;

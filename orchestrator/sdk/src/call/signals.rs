@@ -10,6 +10,7 @@ use futures::future::FusedFuture;
 use futures::stream::{FusedStream, Stream};
 
 use super::Within;
+use super::arrival::{Arrival, Look};
 use crate::host::{Journal, ScopeId, WaitFor};
 use crate::{Canceled, Signal};
 
@@ -30,13 +31,7 @@ impl<S: Signal> Signals<S> {
 
     /// The next one.
     pub fn recv(&self) -> Recv<S> {
-        Recv {
-            journal: self.journal.clone(),
-            scope: self.scope,
-            wait: None,
-            done: false,
-            signal: PhantomData,
-        }
+        Recv { arrival: Arrival::new(self.journal.clone(), self.scope), signal: PhantomData }
     }
 }
 
@@ -70,32 +65,15 @@ impl<S: Signal> FusedStream for Signals<S> {
 /// The next signal of a type. Dropping it loses no signal.
 #[must_use = "a durable call does nothing until it is awaited"]
 pub struct Recv<S> {
-    journal: Arc<Journal>,
-    scope: ScopeId,
-    wait: Option<u64>,
-    done: bool,
+    arrival: Arrival,
     signal: PhantomData<fn() -> S>,
 }
 
 impl<S: Signal> Recv<S> {
     /// Waits no longer than this: `Ok(None)` when time is up.
     pub fn within(self, limit: Duration) -> Within<Self> {
-        let timer = super::sleep(&self.journal, self.scope, limit);
+        let timer = self.arrival.limit(limit);
         Within::new(self, timer)
-    }
-
-    fn end<T>(&mut self, result: T) -> Poll<T> {
-        self.done = true;
-        self.stop_waiting();
-        Poll::Ready(result)
-    }
-}
-
-impl<S> Recv<S> {
-    fn stop_waiting(&mut self) {
-        if let Some(key) = self.wait.take() {
-            self.journal.unwait(key);
-        }
     }
 }
 
@@ -103,35 +81,22 @@ impl<S: Signal> Future for Recv<S> {
     type Output = Result<S, Canceled>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.done {
-            return Poll::Pending;
-        }
-        if let Some(canceled) = self.journal.canceled(self.scope) {
-            return self.end(Err(canceled));
-        }
-        match self.journal.take_signal(S::NAME) {
-            Some(input) => match self.journal.read(&input, || format!("signal `{}`", S::NAME)) {
-                Ok(signal) => return self.end(Ok(signal)),
-                Err(reason) => self.journal.block(reason),
-            },
-            None => {
-                let wait = self.journal.wait(self.wait, WaitFor::Signal(S::NAME), self.scope, cx.waker());
-                self.wait = Some(wait);
+        self.arrival.poll(WaitFor::Signal(S::NAME), cx, |journal| {
+            let Some(input) = journal.take_signal(S::NAME) else { return Look::Nothing };
+            match journal.read(&input, || format!("signal `{}`", S::NAME)) {
+                Ok(signal) => Look::Found(signal),
+                Err(reason) => {
+                    journal.block(reason);
+                    Look::Blocked
+                }
             }
-        }
-        Poll::Pending
+        })
     }
 }
 
 impl<S: Signal> FusedFuture for Recv<S> {
     fn is_terminated(&self) -> bool {
-        self.done
-    }
-}
-
-impl<S> Drop for Recv<S> {
-    fn drop(&mut self) {
-        self.stop_waiting();
+        self.arrival.is_done()
     }
 }
 

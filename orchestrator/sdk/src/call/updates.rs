@@ -10,7 +10,8 @@ use futures::future::FusedFuture;
 use millrace_core::{Blocked, Payload, RequestId};
 
 use super::Within;
-use crate::codec::{Unread, Unwritten};
+use super::arrival::{Arrival, Look};
+use crate::codec::{self, Unwritten};
 use crate::host::{Journal, ScopeId, WaitFor};
 use crate::{Canceled, Update};
 
@@ -29,40 +30,22 @@ impl<U: Update> Updates<U> {
 
     /// The next one, and the way to answer it.
     pub fn recv(&self) -> RecvUpdate<U> {
-        let journal = self.journal.clone();
-        RecvUpdate { journal, scope: self.scope, wait: None, done: false, update: PhantomData }
+        RecvUpdate { arrival: Arrival::new(self.journal.clone(), self.scope), update: PhantomData }
     }
 }
 
 /// The next update of a type. Dropping it loses none.
 #[must_use = "a durable call does nothing until it is awaited"]
 pub struct RecvUpdate<U> {
-    journal: Arc<Journal>,
-    scope: ScopeId,
-    wait: Option<u64>,
-    done: bool,
+    arrival: Arrival,
     update: PhantomData<fn() -> U>,
 }
 
 impl<U: Update> RecvUpdate<U> {
     /// Waits no longer than this: `Ok(None)` when time is up.
     pub fn within(self, limit: Duration) -> Within<Self> {
-        let timer = super::sleep(&self.journal, self.scope, limit);
+        let timer = self.arrival.limit(limit);
         Within::new(self, timer)
-    }
-
-    fn end<T>(&mut self, result: T) -> Poll<T> {
-        self.done = true;
-        self.stop_waiting();
-        Poll::Ready(result)
-    }
-}
-
-impl<U> RecvUpdate<U> {
-    fn stop_waiting(&mut self) {
-        if let Some(key) = self.wait.take() {
-            self.journal.unwait(key);
-        }
     }
 }
 
@@ -70,37 +53,22 @@ impl<U: Update> Future for RecvUpdate<U> {
     type Output = Result<(U, Reply<U>), Canceled>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.done {
-            return Poll::Pending;
-        }
-        if let Some(canceled) = self.journal.canceled(self.scope) {
-            return self.end(Err(canceled));
-        }
-        while let Some((request_id, input)) = self.journal.take_update(U::NAME) {
-            match self.journal.codecs.read(&input, || format!("update `{}`", U::NAME)) {
-                Ok(update) => {
-                    let reply = Reply::new(self.journal.clone(), request_id);
-                    return self.end(Ok((update, reply)));
+        self.arrival.poll(WaitFor::Update(U::NAME), cx, |journal| {
+            while let Some((request_id, input)) = journal.take_update(U::NAME) {
+                match journal.codecs.read(&input, || format!("update `{}`", U::NAME)) {
+                    Ok(update) => return Look::Found((update, Reply::new(journal.clone(), request_id))),
+                    Err(codec::Unread::Shape(reason)) => journal.reply(&request_id, Err(reason)),
+                    Err(codec::Unread::Codec(message)) => journal.block(Blocked::BadInput { message }),
                 }
-                Err(Unread::Shape(reason)) => self.journal.reply(&request_id, Err(reason)),
-                Err(Unread::Codec(message)) => self.journal.block(Blocked::BadInput { message }),
             }
-        }
-        let wait = self.journal.wait(self.wait, WaitFor::Update(U::NAME), self.scope, cx.waker());
-        self.wait = Some(wait);
-        Poll::Pending
+            Look::Nothing
+        })
     }
 }
 
 impl<U: Update> FusedFuture for RecvUpdate<U> {
     fn is_terminated(&self) -> bool {
-        self.done
-    }
-}
-
-impl<U> Drop for RecvUpdate<U> {
-    fn drop(&mut self) {
-        self.stop_waiting();
+        self.arrival.is_done()
     }
 }
 
