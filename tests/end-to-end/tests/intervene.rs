@@ -7,24 +7,12 @@
     reason = "a test fails by panicking"
 )]
 
-use std::io::{BufRead, BufReader};
+mod process;
+
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
 
+use process::{Engine, run};
 use serde_json::Value;
-
-fn app(data: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_verbs-app"));
-    command.args(args).env("MILLRACE_DATA", data).env_remove("MILLRACE_LOG");
-    command
-}
-
-/// Exit code, standard output, standard error.
-fn run(data: &Path, args: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = app(data, args).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim_end().to_owned();
-    (status.code().unwrap_or(-1), text(stdout), text(stderr))
-}
 
 /// What a verb that works prints.
 #[track_caller]
@@ -39,26 +27,6 @@ fn out(data: &Path, args: &[&str]) -> String {
 fn refused(data: &Path, args: &[&str], with: i32, text: &str) {
     let (code, out, err) = run(data, args);
     assert!(code == with && err.contains(text), "{args:?}: {code} {out} {err}");
-}
-
-/// An engine in a process of its own; killed when the test ends.
-struct Engine(Child);
-
-impl Engine {
-    fn start(data: &Path) -> Self {
-        let mut child = app(data, &["dev"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.starts_with("listening    http://127.0.0.1:"), "{line}");
-        Self(child)
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// The events of the current run.
@@ -81,7 +49,7 @@ fn until(data: &Path, id: &str, kind: &str) -> String {
 #[test]
 fn a_run_is_paused_its_activity_retried_and_all_is_shown() {
     let folder = tempfile::tempdir().unwrap();
-    let (data, _engine) = (folder.path(), Engine::start(folder.path()));
+    let (data, engine) = (folder.path(), Engine::start(folder.path()));
     out(data, &["start", "Order", "--id", "o-1", "--input", "\"tea\""]);
     until(data, "o-1", "ActivityAttemptFailed");
     assert!(out(data, &["pause", "o-1", "--reason", "the vendor is down"]).starts_with("paused `o-1` (run "));
@@ -109,12 +77,13 @@ fn a_run_is_paused_its_activity_retried_and_all_is_shown() {
     for verb in ["pause", "unpause"] {
         refused(data, &[verb, "nobody"], 5, "nobody");
     }
+    assert_eq!(engine.terminate(), 0);
 }
 
 #[test]
 fn a_run_is_reset_and_forked() {
     let folder = tempfile::tempdir().unwrap();
-    let (data, _engine) = (folder.path(), Engine::start(folder.path()));
+    let (data, engine) = (folder.path(), Engine::start(folder.path()));
     out(data, &["start", "Order", "--id", "o-2", "--input", "\"tea\""]);
     until(data, "o-2", "ActivityAttemptFailed");
     out(data, &["retry", "o-2"]);
@@ -141,4 +110,5 @@ fn a_run_is_reset_and_forked() {
     refused(data, &["reset", "nobody", "--event", "1"], 5, "nobody");
     refused(data, &["fork", "o-2", "--id", "o-2", "--event", "1"], 6, "use `reset`");
     refused(data, &["fork", "nobody", "--id", "b", "--event", "1"], 5, "nobody");
+    assert_eq!(engine.terminate(), 0);
 }
