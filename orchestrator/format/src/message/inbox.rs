@@ -106,17 +106,25 @@ macro_rules! to_workflow {
         );
 
         impl $name {
-            /// A message for the workflow's current run; whoever passes it on completes it.
-            #[allow(clippy::too_many_arguments, reason = "one for each field of the contract")]
-            pub fn new(id: WorkflowId $(, $field: $type)*) -> Self {
-                let (v, run_id, namespace, request_id) = (None, None, None, None);
-                Self { kind: Ignored, v, id, run_id, namespace, request_id $(, $field)* }
-            }
-
-            /// The same for one run of it.
+            /// The same for one run of the workflow.
             #[must_use]
             pub fn of_run(self, run_id: Option<RunId>) -> Self {
                 Self { run_id, ..self }
+            }
+        }
+    };
+}
+
+/// The same, made of all that it says.
+macro_rules! request {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        to_workflow!($(#[$doc])* $name { $($(#[$field_doc])* $field: $type,)* });
+
+        impl $name {
+            /// A message for the workflow's current run; whoever passes it on completes it.
+            pub fn new(id: WorkflowId $(, $field: $type)*) -> Self {
+                let (v, run_id, namespace, request_id) = (None, None, None, None);
+                Self { kind: Ignored, v, id, run_id, namespace, request_id $(, $field)* }
             }
         }
     };
@@ -190,7 +198,33 @@ to_workflow!(
     }
 );
 
-to_workflow!(
+impl StartMessage {
+    /// A start that says nothing but this.
+    pub fn plain(id: WorkflowId, workflow: WorkflowType, input: Payload) -> Self {
+        Self {
+            kind: Ignored,
+            v: None,
+            id,
+            run_id: None,
+            namespace: None,
+            request_id: None,
+            workflow,
+            input,
+            id_reuse: IdReuse::default(),
+            id_conflict: IdConflict::default(),
+            execution_timeout_s: None,
+            run_timeout_s: None,
+            memo: None,
+            attributes: None,
+            headers: Headers::new(),
+            start_delay_s: None,
+            signal: None,
+            update: None,
+        }
+    }
+}
+
+request!(
     /// `{"type":"signal","id":"digits-42","name":"approve","input":{…}}`, and `update` alike.
     SignalMessage {
         /// The signal's, or the update's name.
@@ -204,7 +238,7 @@ to_workflow!(
     }
 );
 
-to_workflow!(
+request!(
     /// `{"type":"cancel","id":"digits-42","reason":"superseded"}`, and `terminate` alike.
     StopMessage {
         /// Who wants that, and why.
@@ -213,12 +247,12 @@ to_workflow!(
     }
 );
 
-to_workflow!(
+request!(
     /// `{"type":"resume","id":"digits-42"}`
     ResumeMessage {}
 );
 
-to_workflow!(
+request!(
     /// `{"type":"pause","id":"digits-42","reason":"the vendor is down"}`
     PauseMessage {
         /// The activity whose attempts are held back; the run's code if absent.
@@ -230,7 +264,7 @@ to_workflow!(
     }
 );
 
-to_workflow!(
+request!(
     /// `{"type":"unpause","id":"digits-42"}`
     UnpauseMessage {
         /// The activity; the run's code if absent.
@@ -239,7 +273,7 @@ to_workflow!(
     }
 );
 
-to_workflow!(
+request!(
     /// `{"type":"retry","id":"digits-42","activity_id":3}`
     RetryMessage {
         /// The activity that waits for its next attempt.
@@ -247,7 +281,7 @@ to_workflow!(
     }
 );
 
-to_workflow!(
+request!(
     /// `{"type":"reset","id":"digits-42","run_id":"…","event":17,"reason":"a bug in the scoring"}`. `run_id` names the run
     /// whose events are taken, and must be there; whatever run is open is replaced.
     ResetMessage {
@@ -262,7 +296,7 @@ to_workflow!(
     }
 );
 
-to_workflow!(
+request!(
     /// `{"type":"fork","id":"digits-42-b","from":"digits-42","event":17}`
     ForkMessage {
         /// The workflow whose events are taken.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use millrace_core::{IdConflict, IdReuse, Payload, RequestId, RunId, WithStart, WorkflowId, WorkflowType};
-use millrace_format::message::{Ignored, InboxMessage, StartMessage};
+use millrace_format::message::{InboxMessage, StartMessage};
 use serde::Serialize;
 
 use super::update::StartUpdate;
@@ -223,26 +223,9 @@ async fn existing(
 
 fn message<I: Serialize>(workflow: &str, id: &str, input: &I) -> Result<StartMessage, RunError> {
     let rejected = |field: &str, bad| RunError::Rejected(format!("{field}: {bad}"));
-    Ok(StartMessage {
-        kind: Ignored,
-        v: None,
-        id: WorkflowId::new(id).map_err(|bad| rejected("id", bad))?,
-        run_id: None,
-        namespace: None,
-        request_id: None,
-        workflow: WorkflowType::new(workflow).map_err(|bad| rejected("workflow", bad))?,
-        input: payload("input", input)?,
-        id_reuse: IdReuse::default(),
-        id_conflict: IdConflict::default(),
-        execution_timeout_s: None,
-        run_timeout_s: None,
-        memo: None,
-        attributes: None,
-        headers: millrace_core::Headers::new(),
-        start_delay_s: None,
-        signal: None,
-        update: None,
-    })
+    let id = WorkflowId::new(id).map_err(|bad| rejected("id", bad))?;
+    let workflow = WorkflowType::new(workflow).map_err(|bad| rejected("workflow", bad))?;
+    Ok(StartMessage::plain(id, workflow, payload("input", input)?))
 }
 
 pub(super) fn request_id(id: impl AsRef<str>) -> Result<RequestId, RunError> {

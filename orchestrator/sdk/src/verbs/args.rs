@@ -17,7 +17,7 @@ use crate::hooks::Hooks;
 pub(super) use batch::{BatchArgs, BatchVerb};
 pub(super) use dead_letters::{DeadLettersArgs, DeadLettersListArgs, DeadLettersVerb};
 pub(super) use filters::FilterArgs;
-pub(super) use operate::{ForkArgs, PauseArgs, ResetArgs, RetryArgs, UnpauseArgs};
+pub(super) use operate::{ForkArgs, HeldArgs, PauseArgs, ResetArgs, RetryArgs};
 pub(super) use schedules::{ScheduleCreateArgs, ScheduleListArgs, ScheduleVerb};
 
 const EXIT_CODES: &str = "\
@@ -82,10 +82,10 @@ pub(super) enum Verb {
     Terminate(StopArgs),
     /// Try a blocked run again now
     Resume(TargetArgs),
-    /// Hold back a run's code, or one of its activities; what the run is told waits
+    /// Hold back a run's code: what the run is told waits; or one of its activities: no attempt follows the one under way
     Pause(PauseArgs),
     /// Go on with what was held back
-    Unpause(UnpauseArgs),
+    Unpause(HeldArgs),
     /// Make the attempt that an activity waits for now
     Retry(RetryArgs),
     /// Replace a run by one that begins with its first events; an open run is terminated
@@ -153,11 +153,10 @@ pub(super) struct TargetArgs {
     pub(super) json: bool,
 }
 
+/// What every start says.
 #[derive(Debug, Args)]
-pub(super) struct StartArgs {
-    /// The workflow's type, as registered
-    pub(super) workflow: WorkflowType,
-    /// The workflow id: at most one run of it is open at a time
+pub(super) struct Begin {
+    /// The id: at most one run of it is open at a time
     #[arg(long)]
     pub(super) id: WorkflowId,
     /// The input: JSON, @file, or - for standard input
@@ -169,6 +168,24 @@ pub(super) struct StartArgs {
     /// If the id was used: allow_duplicate, allow_duplicate_failed_only or reject_duplicate
     #[arg(long, value_parser = word::<IdReuse>, default_value = "allow_duplicate", value_name = "WHAT")]
     pub(super) id_reuse: IdReuse,
+}
+
+/// What a workflow is told or asked.
+#[derive(Debug, Args)]
+pub(super) struct Said {
+    /// The name that the workflow knows it by
+    pub(super) name: String,
+    /// What it carries: JSON, @file, or - for standard input
+    #[arg(long, default_value = "null", value_name = "JSON")]
+    pub(super) input: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StartArgs {
+    /// The workflow's type, as registered
+    pub(super) workflow: WorkflowType,
+    #[command(flatten)]
+    pub(super) begin: Begin,
     /// How long the code waits before it begins, such as 90s, 15m, 2h or 7d
     #[arg(long, value_parser = duration, value_name = "TIME")]
     pub(super) delay: Option<Duration>,
@@ -199,12 +216,8 @@ pub(super) struct StartArgs {
 pub(super) struct ActivityArgs {
     /// The activity's name
     pub(super) activity: String,
-    /// The id of its run: at most one of the id is open at a time
-    #[arg(long)]
-    pub(super) id: WorkflowId,
-    /// The input: JSON, @file, or - for standard input
-    #[arg(long, default_value = "null", value_name = "JSON")]
-    pub(super) input: String,
+    #[command(flatten)]
+    pub(super) begin: Begin,
     /// Where its task waits
     #[arg(long, default_value = "cpu", value_name = "QUEUE")]
     pub(super) task_queue: TaskQueue,
@@ -223,12 +236,6 @@ pub(super) struct ActivityArgs {
     /// How many attempts there are at most; 0 for no limit
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(super) max_attempts: u32,
-    /// If a run of this id is open: fail, use_existing or terminate_existing
-    #[arg(long, value_parser = word::<IdConflict>, default_value = "fail", value_name = "WHAT")]
-    pub(super) id_conflict: IdConflict,
-    /// If the id was used: allow_duplicate, allow_duplicate_failed_only or reject_duplicate
-    #[arg(long, value_parser = word::<IdReuse>, default_value = "allow_duplicate", value_name = "WHAT")]
-    pub(super) id_reuse: IdReuse,
     /// Makes the start count once, however often it is sent
     #[arg(long, value_name = "ID")]
     pub(super) request_id: Option<RequestId>,
@@ -241,11 +248,8 @@ pub(super) struct ActivityArgs {
 pub(super) struct SignalArgs {
     #[command(flatten)]
     pub(super) target: Target,
-    /// The signal's name
-    pub(super) name: String,
-    /// What it carries: JSON, @file, or - for standard input
-    #[arg(long, default_value = "null", value_name = "JSON")]
-    pub(super) input: String,
+    #[command(flatten)]
+    pub(super) said: Said,
     /// Makes the signal count once, however often it is sent
     #[arg(long, value_name = "ID")]
     pub(super) request_id: Option<RequestId>,
@@ -261,11 +265,8 @@ pub(super) struct SignalArgs {
 pub(super) struct UpdateArgs {
     #[command(flatten)]
     pub(super) target: Target,
-    /// The update's name
-    pub(super) name: String,
-    /// What it carries: JSON, @file, or - for standard input
-    #[arg(long, default_value = "null", value_name = "JSON")]
-    pub(super) input: String,
+    #[command(flatten)]
+    pub(super) said: Said,
     /// Makes the update count once, however often it is sent; sent again, it prints the same answer
     #[arg(long, value_name = "ID")]
     pub(super) request_id: Option<RequestId>,
@@ -281,11 +282,8 @@ pub(super) struct UpdateArgs {
 pub(super) struct QueryArgs {
     #[command(flatten)]
     pub(super) target: Target,
-    /// The query's name
-    pub(super) name: String,
-    /// What it carries: JSON, @file, or - for standard input
-    #[arg(long, default_value = "null", value_name = "JSON")]
-    pub(super) input: String,
+    #[command(flatten)]
+    pub(super) said: Said,
     /// Print a JSON object with the answer
     #[arg(long)]
     pub(super) json: bool,

@@ -7,7 +7,7 @@ use millrace_format::message::{InboxMessage, SignalMessage};
 use millrace_local::SystemClock;
 use serde::Serialize;
 
-use super::args::{Place, QueryArgs, Target, UpdateArgs};
+use super::args::{Place, QueryArgs, Said, Target, UpdateArgs};
 use super::connect::{Missing, connect, connect_with};
 use super::failure::{Failure, Verdict};
 use super::requests::json;
@@ -27,7 +27,8 @@ struct Answer<'a> {
 }
 
 pub(super) async fn update(place: &Place, args: UpdateArgs) -> Verdict {
-    let input = json("--input", &args.input)?;
+    let Said { name, input } = args.said;
+    let input = json("--input", &input)?;
     let connected = connect(place, Missing::Refuse).await?;
     let (backend, Target { id, run_id }) = (connected.backend(), args.target);
     let backend = backend.as_ref();
@@ -37,7 +38,7 @@ pub(super) async fn update(place: &Place, args: UpdateArgs) -> Verdict {
     let message = SignalMessage {
         namespace: Some(place.namespace.clone()),
         request_id: args.request_id,
-        ..SignalMessage::new(id.clone(), args.name, input, None).of_run(run_id)
+        ..SignalMessage::new(id.clone(), name, input, None).of_run(run_id)
     };
     let sent = backend.send(InboxMessage::Update(message)).await?;
     loop {
@@ -57,10 +58,11 @@ pub(super) async fn update(place: &Place, args: UpdateArgs) -> Verdict {
 }
 
 pub(super) async fn query(app: Option<MakeApp>, place: &Place, args: QueryArgs) -> Verdict {
-    let input = json("--input", &args.input)?;
+    let Said { name, input } = args.said;
+    let input = json("--input", &input)?;
     let connected = connect_with(place, Missing::Refuse, app).await?;
     let Target { id, run_id } = args.target;
-    let result = connected.backend().query(&id, run_id, &args.name, &input).await?;
+    let result = connected.backend().query(&id, run_id, &name, &input).await?;
     print(args.json, &Answer { id: &id, sent: None, result: &result });
     Ok(())
 }

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use millrace_engine::ports::{Clock, Entropy};
 use millrace_local::{OsEntropy, SystemClock};
 
-use super::args::{BatchArgs, BatchVerb, Place};
+use super::args::{BatchArgs, BatchVerb, Place, Said};
 use super::connect::{Missing, connect};
 use super::failure::{Failure, Verdict};
 use super::reads::table;
@@ -22,11 +22,12 @@ pub(super) async fn batch(place: &Place, verb: BatchVerb) -> Verdict {
     let (operation, args) = match verb {
         BatchVerb::Cancel(args) => (Operation::Cancel { reason: args.reason }, args.batch),
         BatchVerb::Terminate(args) => (Operation::Terminate { reason: args.reason }, args.batch),
-        BatchVerb::Signal(args) if args.name.is_empty() => {
+        BatchVerb::Signal(args) if args.said.name.is_empty() => {
             return Err(Failure::usage("name: a signal needs a name"));
         }
         BatchVerb::Signal(args) => {
-            (Operation::Signal { name: args.name, input: json("--input", &args.input)? }, args.batch)
+            let Said { name, input } = args.said;
+            (Operation::Signal { name, input: json("--input", &input)? }, args.batch)
         }
         BatchVerb::Resume(args) => {
             // Nothing else can be resumed.

@@ -6,20 +6,20 @@ use millrace_format::message::{
     ForkMessage, InboxMessage, PauseMessage, ResetMessage, RetryMessage, UnpauseMessage,
 };
 
-use super::args::{ForkArgs, PauseArgs, Place, ResetArgs, RetryArgs, Target, UnpauseArgs};
+use super::args::{ForkArgs, HeldArgs, PauseArgs, Place, ResetArgs, RetryArgs, Target};
 use super::connect::{Connected, Missing, connect};
 use super::failure::{Failure, Verdict};
 use super::requests::send;
 
-pub(super) async fn pause(place: &Place, args: PauseArgs) -> Verdict {
+pub(super) async fn pause(place: &Place, PauseArgs { held, reason }: PauseArgs) -> Verdict {
     let connected = connect(place, Missing::Refuse).await?;
-    let Target { id, run_id } = args.target;
-    let activity = activity(&connected, (&id, run_id), args.activity.as_deref()).await?;
-    let message = PauseMessage::new(id.clone(), activity, args.reason).of_run(run_id);
-    send(&connected, place, InboxMessage::Pause(message), (&id, "paused", args.json)).await
+    let Target { id, run_id } = held.target;
+    let activity = activity(&connected, (&id, run_id), held.activity.as_deref()).await?;
+    let message = PauseMessage::new(id.clone(), activity, reason).of_run(run_id);
+    send(&connected, place, InboxMessage::Pause(message), (&id, "paused", held.json)).await
 }
 
-pub(super) async fn unpause(place: &Place, args: UnpauseArgs) -> Verdict {
+pub(super) async fn unpause(place: &Place, args: HeldArgs) -> Verdict {
     let connected = connect(place, Missing::Refuse).await?;
     let Target { id, run_id } = args.target;
     let activity = activity(&connected, (&id, run_id), args.activity.as_deref()).await?;

@@ -2,15 +2,15 @@
 
 use std::io::Read as _;
 
-use super::args::{ActivityArgs, Place, SignalArgs, StartArgs, StopArgs, Target, TargetArgs};
+use super::args::{ActivityArgs, Place, Said, SignalArgs, StartArgs, StopArgs, Target, TargetArgs};
 use super::connect::{Connected, Missing, connect};
 use super::failure::{Failure, Verdict};
 use super::say;
 use crate::client::Sent;
 use millrace_core::{ActivityOptions, Payload, WorkflowId, WorkflowType};
 use millrace_format::message::{
-    Ignored, InboxMessage, ResumeMessage, STANDALONE_ACTIVITY, SignalMessage, StandaloneActivity,
-    StartMessage, StopMessage,
+    InboxMessage, ResumeMessage, STANDALONE_ACTIVITY, SignalMessage, StandaloneActivity, StartMessage,
+    StopMessage,
 };
 
 /// Which way to stop.
@@ -21,7 +21,8 @@ pub(super) enum Stop {
 }
 
 pub(super) async fn start(place: &Place, args: StartArgs) -> Verdict {
-    let input = json("--input", &args.input)?;
+    let begin = args.begin;
+    let input = json("--input", &begin.input)?;
     let memo = args.memo.map(|memo| json("--memo", &memo)).transpose()?;
     let attributes = attributes(args.attributes)?;
     let connected = connect(place, Missing::Create).await?;
@@ -33,28 +34,20 @@ pub(super) async fn start(place: &Place, args: StartArgs) -> Verdict {
             format!("workflow: `{}` is not registered in the engine (registered: {known})", args.workflow);
         return Err(Failure::rejected(message));
     }
-    let id = args.id.clone();
+    let plain = StartMessage::plain(begin.id.clone(), args.workflow, input);
     let message = StartMessage {
-        kind: Ignored,
-        v: None,
-        id: args.id,
-        run_id: None,
-        namespace: Some(place.namespace.clone()),
         request_id: args.request_id,
-        workflow: args.workflow,
-        input,
-        id_reuse: args.id_reuse,
-        id_conflict: args.id_conflict,
+        id_reuse: begin.id_reuse,
+        id_conflict: begin.id_conflict,
         execution_timeout_s: args.execution_timeout.map(|limit| limit.as_secs_f64()),
         run_timeout_s: args.run_timeout.map(|limit| limit.as_secs_f64()),
         memo,
         attributes,
         headers: args.headers.into_iter().collect(),
         start_delay_s: args.delay.filter(|delay| !delay.is_zero()).map(|delay| delay.as_secs_f64()),
-        signal: None,
-        update: None,
+        ..plain
     };
-    send(&connected, place, InboxMessage::Start(message), (&id, "started", args.json)).await
+    send(&connected, place, InboxMessage::Start(message), (&begin.id, "started", args.json)).await
 }
 
 pub(super) async fn activity(place: &Place, args: ActivityArgs) -> Verdict {
@@ -66,47 +59,35 @@ pub(super) async fn activity(place: &Place, args: ActivityArgs) -> Verdict {
         heartbeat: args.heartbeat,
         ..defaults
     };
-    let (activity, task_queue, input) = (args.activity, args.task_queue, json("--input", &args.input)?);
+    let begin = args.begin;
+    let (activity, task_queue) = (args.activity, args.task_queue);
+    let input = json("--input", &begin.input)?;
     let mut asked = StandaloneActivity { activity, task_queue, input, options };
     asked.options.retry.maximum_attempts = args.max_attempts;
     asked.check().map_err(Failure::rejected)?;
     let input = Payload::of(&asked).map_err(|error| Failure::usage(format!("--input: {error}")))?;
     let connected = connect(place, Missing::Create).await?;
-    let id = args.id.clone();
+    let workflow = WorkflowType::new(STANDALONE_ACTIVITY).map_err(|bad| Failure::usage(bad.to_string()))?;
     let message = StartMessage {
-        kind: Ignored,
-        v: None,
-        id: args.id,
-        run_id: None,
-        namespace: Some(place.namespace.clone()),
         request_id: args.request_id,
-        workflow: WorkflowType::new(STANDALONE_ACTIVITY).map_err(|bad| Failure::usage(bad.to_string()))?,
-        input,
-        id_reuse: args.id_reuse,
-        id_conflict: args.id_conflict,
-        execution_timeout_s: None,
-        run_timeout_s: None,
-        memo: None,
-        attributes: None,
-        headers: Default::default(),
-        start_delay_s: None,
-        signal: None,
-        update: None,
+        id_reuse: begin.id_reuse,
+        id_conflict: begin.id_conflict,
+        ..StartMessage::plain(begin.id.clone(), workflow, input)
     };
-    send(&connected, place, InboxMessage::Start(message), (&id, "started", args.json)).await
+    send(&connected, place, InboxMessage::Start(message), (&begin.id, "started", args.json)).await
 }
 
 pub(super) async fn signal(place: &Place, args: SignalArgs) -> Verdict {
-    if args.name.is_empty() {
+    let Said { name, input } = args.said;
+    if name.is_empty() {
         return Err(Failure::usage("name: a signal needs a name"));
     }
-    let input = json("--input", &args.input)?;
+    let input = json("--input", &input)?;
     let connected = connect(place, Missing::Refuse).await?;
     let Target { id, run_id } = args.target;
     let message = SignalMessage {
-        namespace: Some(place.namespace.clone()),
         request_id: args.request_id,
-        ..SignalMessage::new(id.clone(), args.name, input, args.after).of_run(run_id)
+        ..SignalMessage::new(id.clone(), name, input, args.after).of_run(run_id)
     };
     send(&connected, place, InboxMessage::Signal(message), (&id, "signaled", args.json)).await
 }
@@ -114,10 +95,7 @@ pub(super) async fn signal(place: &Place, args: SignalArgs) -> Verdict {
 pub(super) async fn stop(place: &Place, args: StopArgs, how: Stop) -> Verdict {
     let connected = connect(place, Missing::Refuse).await?;
     let Target { id, run_id } = args.target;
-    let message = StopMessage {
-        namespace: Some(place.namespace.clone()),
-        ..StopMessage::new(id.clone(), args.reason).of_run(run_id)
-    };
+    let message = StopMessage::new(id.clone(), args.reason).of_run(run_id);
     let (message, done) = match how {
         Stop::Cancel => (InboxMessage::Cancel(message), "asked to stop:"),
         Stop::Terminate => (InboxMessage::Terminate(message), "terminated"),
@@ -128,10 +106,7 @@ pub(super) async fn stop(place: &Place, args: StopArgs, how: Stop) -> Verdict {
 pub(super) async fn resume(place: &Place, args: TargetArgs) -> Verdict {
     let connected = connect(place, Missing::Refuse).await?;
     let Target { id, run_id } = args.target;
-    let message = ResumeMessage {
-        namespace: Some(place.namespace.clone()),
-        ..ResumeMessage::new(id.clone()).of_run(run_id)
-    };
+    let message = ResumeMessage::new(id.clone()).of_run(run_id);
     send(&connected, place, InboxMessage::Resume(message), (&id, "tried again:", args.json)).await
 }
 

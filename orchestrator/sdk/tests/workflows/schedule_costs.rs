@@ -10,7 +10,7 @@ use millrace_core::{Namespace, Payload};
 use millrace_engine::ports::{CallCounts, Clock, Counting, Ports, QueueName};
 use millrace_engine::{Client, Orchestrator, OrchestratorConfig};
 use millrace_format::Keys;
-use millrace_format::message::{Ignored, InboxMessage, StartMessage};
+use millrace_format::message::{InboxMessage, StartMessage};
 use millrace_local::{Memory, OsEntropy, TokioSpawn};
 
 #[workflow]
@@ -56,25 +56,12 @@ impl Rig {
         let code = App::new().workflow(nothing).workflow_code();
         let orchestrator = Orchestrator::new(counted, code, config);
         let schedule = serde_json::json!({ "every_s": 600, "workflow": "Nothing", "overlap": overlap });
+        let input = Payload::of(&serde_json::json!({ "schedule": schedule })).unwrap();
+        let (id, workflow) = ("s".parse().unwrap(), "millrace.schedule".parse().unwrap());
         let start = InboxMessage::Start(StartMessage {
-            kind: Ignored,
-            v: None,
-            id: "s".parse().unwrap(),
-            run_id: None,
             namespace: Some(Namespace::default()),
             request_id: Some("r".parse().unwrap()),
-            workflow: "millrace.schedule".parse().unwrap(),
-            input: Payload::of(&serde_json::json!({ "schedule": schedule })).unwrap(),
-            id_reuse: Default::default(),
-            id_conflict: Default::default(),
-            execution_timeout_s: None,
-            run_timeout_s: None,
-            memo: None,
-            attributes: None,
-            headers: millrace::Headers::new(),
-            start_delay_s: None,
-            signal: None,
-            update: None,
+            ..StartMessage::plain(id, workflow, input)
         });
         Client::new(ports, Keys::new(Namespace::default()), None).send(&start).await.unwrap();
         let rig = Self { clock, counting, orchestrator };

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::FilterArgs;
+use super::{FilterArgs, Said};
 
 #[derive(Debug, Subcommand)]
 pub(in crate::verbs) enum BatchVerb {
@@ -53,11 +53,8 @@ pub(in crate::verbs) struct BatchStopArgs {
 
 #[derive(Debug, Args)]
 pub(in crate::verbs) struct BatchSignalArgs {
-    /// The signal's name
-    pub(in crate::verbs) name: String,
-    /// What it carries: JSON, @file, or - for standard input
-    #[arg(long, default_value = "null", value_name = "JSON")]
-    pub(in crate::verbs) input: String,
+    #[command(flatten)]
+    pub(in crate::verbs) said: Said,
     #[command(flatten)]
     pub(in crate::verbs) batch: BatchArgs,
 }

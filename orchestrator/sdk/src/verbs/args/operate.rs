@@ -5,23 +5,9 @@ use millrace_core::{RequestId, RunId, WorkflowId};
 
 use super::Target;
 
+/// What is held back, or let go on.
 #[derive(Debug, Args)]
-pub(in crate::verbs) struct PauseArgs {
-    #[command(flatten)]
-    pub(in crate::verbs) target: Target,
-    /// One of its activities, by name or number, instead of the code: no attempt follows the one under way
-    #[arg(long, value_name = "NAME|N")]
-    pub(in crate::verbs) activity: Option<String>,
-    /// Who wants that, and why
-    #[arg(long, default_value = "")]
-    pub(in crate::verbs) reason: String,
-    /// Print JSON
-    #[arg(long)]
-    pub(in crate::verbs) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(in crate::verbs) struct UnpauseArgs {
+pub(in crate::verbs) struct HeldArgs {
     #[command(flatten)]
     pub(in crate::verbs) target: Target,
     /// One of its activities, by name or number, instead of the code
@@ -30,6 +16,15 @@ pub(in crate::verbs) struct UnpauseArgs {
     /// Print JSON
     #[arg(long)]
     pub(in crate::verbs) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::verbs) struct PauseArgs {
+    #[command(flatten)]
+    pub(in crate::verbs) held: HeldArgs,
+    /// Who wants that, and why
+    #[arg(long, default_value = "")]
+    pub(in crate::verbs) reason: String,
 }
 
 #[derive(Debug, Args)]
