@@ -11,7 +11,7 @@ use super::args::{Place, QueryArgs, Said, Target, UpdateArgs};
 use super::connect::{Missing, connect, connect_with};
 use super::failure::{Failure, Verdict};
 use super::requests::json;
-use super::{MakeApp, say};
+use super::{MakeApp, say, say_json};
 use crate::client::{Payload, Sent, must_be_live};
 
 /// How long one request for the answer waits; then it is asked again.
@@ -69,7 +69,7 @@ pub(super) async fn query(app: Option<MakeApp>, place: &Place, args: QueryArgs) 
 
 fn print(as_json: bool, answer: &Answer<'_>) {
     if as_json {
-        say(&millrace_format::message::write(answer));
+        say_json(answer);
     } else {
         say(answer.result.as_str());
     }

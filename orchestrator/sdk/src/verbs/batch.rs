@@ -12,7 +12,7 @@ use super::connect::{Missing, connect};
 use super::failure::{Failure, Verdict};
 use super::reads::table;
 use super::requests::json;
-use super::say;
+use super::{say, say_json};
 use crate::client::{Batch, BatchReport, Listed, Operation};
 
 /// How many runs are shown before it is asked.
@@ -75,7 +75,7 @@ fn count(runs: usize) -> String {
 
 fn show(runs: &[Listed], as_json: bool, most: usize) {
     if as_json {
-        runs.iter().for_each(|run| say(&serde_json::to_string(run).unwrap_or_default()));
+        runs.iter().for_each(say_json);
         return;
     }
     say(&table(runs.get(..most.min(runs.len())).unwrap_or_default()));
@@ -117,8 +117,7 @@ fn tell(id: &str, runs: usize, report: &BatchReport, as_json: bool) {
             serde_json::json!({"id": run.entry.workflow_id, "run_id": run.entry.run_id, "error": error.to_string()})
         });
         let failed: Vec<_> = failed.collect();
-        say(&serde_json::json!({"batch": id, "runs": runs, "sent": report.sent, "failed": failed})
-            .to_string());
+        say_json(&serde_json::json!({"batch": id, "runs": runs, "sent": report.sent, "failed": failed}));
         return;
     }
     for (run, error) in &report.failed {

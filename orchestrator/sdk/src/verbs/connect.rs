@@ -71,6 +71,19 @@ impl Connected {
             _ => None,
         }
     }
+
+    /// Refuses a workflow of which the engine that is at work has no code.
+    pub(super) fn must_know(&self, workflow: &str) -> Result<(), Failure> {
+        let Some(engine) = self.engine() else { return Ok(()) };
+        if engine.workflows.iter().any(|known| known == workflow) {
+            return Ok(());
+        }
+        let known = if engine.workflows.is_empty() { "none".into() } else { engine.workflows.join(", ") };
+        Err(Failure::rejected(format!(
+            "workflow: `{workflow}` is not registered in the engine (registered: {known}); name one of those, or start \
+             `dev` with a program that registers it"
+        )))
+    }
 }
 
 pub(super) async fn connect(place: &Place, missing: Missing) -> Result<Connected, Failure> {

@@ -7,8 +7,8 @@ use millrace_local::SystemClock;
 use super::args::{DeadLettersArgs, DeadLettersListArgs, DeadLettersVerb, Place};
 use super::connect::{Missing, connect};
 use super::failure::{Failure, Verdict};
-use super::say;
 use super::timeline::span;
+use super::{say, say_json};
 use crate::client::{DeadLetter, Letters, Treatment};
 
 /// How much of a message and of its error a line shows.
@@ -35,7 +35,7 @@ async fn list(place: &Place, args: DeadLettersListArgs) -> Verdict {
     let is_cut = letters.iter().any(|of_queue| of_queue.len() == limit);
     let letters: Vec<DeadLetter> = letters.into_iter().flatten().collect();
     if args.json {
-        letters.iter().for_each(|letter| say(&serde_json::to_string(letter).unwrap_or_default()));
+        letters.iter().for_each(say_json);
     } else {
         say(&table(&letters));
     }
@@ -75,7 +75,7 @@ async fn treat(place: &Place, treatment: Treatment, args: DeadLettersArgs) -> Ve
     let connected = connect(place, Missing::Refuse).await?;
     let treated = connected.client().treat_dead_letters(&queue, treatment, &letters).await?;
     if json {
-        say(&serde_json::to_string(&treated).unwrap_or_default());
+        say_json(&treated);
     } else {
         let done = if treatment == Treatment::Redrive { "sent again" } else { "thrown away" };
         say(&format!("{done}: {} of `{queue}`", treated.done.len()));

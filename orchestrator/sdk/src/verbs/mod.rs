@@ -190,6 +190,11 @@ fn say(lines: &str) {
     let _ = writeln!(std::io::stdout(), "{}", printable(lines));
 }
 
+/// The same as JSON, on one line.
+fn say_json<T: serde::Serialize>(value: &T) {
+    say(&millrace_format::message::write(value));
+}
+
 /// The text without characters that a terminal obeys: reasons and names are whatever a stranger has sent. They become what
 /// JSON writes for them, so JSON says the same as before.
 fn printable(text: &str) -> Cow<'_, str> {

@@ -11,8 +11,8 @@ use super::args::{ListArgs, Place, ResultArgs, TargetArgs};
 use super::connect::{Missing, connect};
 use super::failure::{Failure, Verdict};
 use super::progress::watch;
-use super::say;
 use super::timeline::{span, timeline};
+use super::{say, say_json};
 use crate::RunError;
 use crate::client::{Event, Listed};
 use crate::codec::Codecs;
@@ -76,9 +76,7 @@ pub(super) async fn list(place: &Place, args: ListArgs) -> Verdict {
     let connected = connect(place, Missing::Refuse).await?;
     let runs = connected.client().list(&filter.filter(limit)).await?;
     if json {
-        for run in &runs {
-            say(&serde_json::to_string(run).unwrap_or_default());
-        }
+        runs.iter().for_each(say_json);
         return Ok(());
     }
     say(&table(&runs));

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::args::{ExportArgs, Place, ReplayArgs};
 use super::connect::{Missing, connect};
 use super::failure::{Failure, Verdict};
-use super::{MakeApp, say};
+use super::{MakeApp, say, say_json};
 use crate::{App, Recording};
 
 pub(super) async fn export(place: &Place, args: &ExportArgs) -> Verdict {
@@ -60,7 +60,7 @@ fn goes_on(app: &App, recording: &Recording, as_json: bool) -> bool {
     let blocked = app.replay(recording).err();
     if as_json {
         let (id, blocked) = (workflow_id, blocked.as_ref());
-        say(&millrace_format::message::write(&Replayed { id, run_id: *run_id, workflow, events, blocked }));
+        say_json(&Replayed { id, run_id: *run_id, workflow, events, blocked });
     } else if let Some(reason) = &blocked {
         say(&format!("blocked  {workflow} {workflow_id} (run {run_id}): {reason}"));
     } else {

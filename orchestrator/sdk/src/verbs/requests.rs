@@ -5,7 +5,7 @@ use std::io::Read as _;
 use super::args::{ActivityArgs, Place, Said, SignalArgs, StartArgs, StopArgs, Target, TargetArgs};
 use super::connect::{Connected, Missing, connect};
 use super::failure::{Failure, Verdict};
-use super::say;
+use super::{say, say_json};
 use crate::client::Sent;
 use millrace_core::{ActivityOptions, Payload, WorkflowId, WorkflowType};
 use millrace_format::message::{
@@ -26,14 +26,7 @@ pub(super) async fn start(place: &Place, args: StartArgs) -> Verdict {
     let memo = args.memo.map(|memo| json("--memo", &memo)).transpose()?;
     let attributes = attributes(args.attributes)?;
     let connected = connect(place, Missing::Create).await?;
-    if let Some(engine) = connected.engine()
-        && !engine.workflows.iter().any(|known| known == args.workflow.as_str())
-    {
-        let known = if engine.workflows.is_empty() { "none".into() } else { engine.workflows.join(", ") };
-        let message =
-            format!("workflow: `{}` is not registered in the engine (registered: {known})", args.workflow);
-        return Err(Failure::rejected(message));
-    }
+    connected.must_know(args.workflow.as_str())?;
     let plain = StartMessage::plain(begin.id.clone(), args.workflow, input);
     let message = StartMessage {
         request_id: args.request_id,
@@ -121,7 +114,7 @@ pub(super) async fn send(
     message.to_complete().0.get_or_insert_with(|| place.namespace.clone());
     let Sent { request_id, run_id } = backend.send(message).await?;
     if as_json {
-        say(&serde_json::json!({ "id": id, "request_id": request_id, "run_id": run_id }).to_string());
+        say_json(&serde_json::json!({ "id": id, "request_id": request_id, "run_id": run_id }));
     } else if let Some(run_id) = run_id {
         say(&format!("{done} `{id}` (run {run_id})"));
     } else if backend.is_live() {

@@ -7,7 +7,7 @@ use super::args::{Place, ScheduleCreateArgs, ScheduleListArgs, ScheduleVerb};
 use super::connect::{Connected, Missing, connect};
 use super::failure::{Failure, Verdict};
 use super::requests::json;
-use super::{say, table};
+use super::{say, say_json, table};
 use crate::client::must_be_live;
 use crate::{ActionOutcome, Backfill, RunError, Schedule, ScheduleHandle, ScheduleState};
 
@@ -19,7 +19,7 @@ pub(super) async fn schedule(place: &Place, verb: ScheduleVerb) -> Verdict {
             let (_connected, schedule) = handle(place, args.id.as_str()).await?;
             let state = schedule.describe().await?;
             if args.json {
-                print(&state)
+                say_json(&state)
             } else {
                 say(&shown(&schedule, &state))
             }
@@ -40,7 +40,7 @@ pub(super) async fn schedule(place: &Place, verb: ScheduleVerb) -> Verdict {
             let triggered = schedule.workflow().update(crate::Trigger { overlap: args.overlap }).await?;
             let line = format!("triggered `{}`: `{}`", schedule.id(), triggered.workflow_id);
             if args.json {
-                print(&triggered)
+                say_json(&triggered)
             } else {
                 say(&line)
             }
@@ -53,7 +53,7 @@ pub(super) async fn schedule(place: &Place, verb: ScheduleVerb) -> Verdict {
             let made = schedule.workflow().update(backfill).await?;
             let line = format!("`{}` makes up for {} times", schedule.id(), made.actions);
             if args.json {
-                print(&made)
+                say_json(&made)
             } else {
                 say(&line)
             }
@@ -64,7 +64,7 @@ pub(super) async fn schedule(place: &Place, verb: ScheduleVerb) -> Verdict {
             schedule.describe().await?;
             let sent = schedule.delete(args.reason).await?;
             if args.json {
-                print(&sent)
+                say_json(&sent)
             } else {
                 say(&format!("deleted `{}`; what it has started goes on", schedule.id()))
             }
@@ -80,14 +80,7 @@ async fn create(place: &Place, args: ScheduleCreateArgs) -> Verdict {
     // Before anything is sent, and before a folder is made.
     schedule.check().map_err(Failure::rejected)?;
     let connected = connect(place, Missing::Create).await?;
-    if let Some(engine) = connected.engine()
-        && !engine.workflows.iter().any(|known| known == schedule.workflow_type())
-    {
-        let known = if engine.workflows.is_empty() { "none".into() } else { engine.workflows.join(", ") };
-        let workflow = schedule.workflow_type();
-        let message = format!("workflow: `{workflow}` is not registered in the engine (registered: {known})");
-        return Err(Failure::rejected(message));
-    }
+    connected.must_know(schedule.workflow_type())?;
     let client = connected.client();
     let handle = client.schedule(id.as_str(), schedule).await?;
     if client.backend().is_live() {
@@ -97,7 +90,7 @@ async fn create(place: &Place, args: ScheduleCreateArgs) -> Verdict {
     let line =
         format!("accepted `{id}`; no engine is at work on `{data}`: it is set up when `dev` is started");
     if as_json {
-        print(&serde_json::json!({ "id": id }))
+        say_json(&serde_json::json!({ "id": id }))
     } else {
         say(&line)
     }
@@ -162,7 +155,7 @@ async fn told(schedule: &ScheduleHandle, as_json: bool, done: &str) -> Verdict {
         Err(error) => return Err(error.into()),
     };
     if as_json {
-        print(&state);
+        say_json(&state);
     } else {
         let next = state.next.first().map(|time| format!("; the next time is {time}")).unwrap_or_default();
         say(&format!("{done} `{}`{next}", schedule.id()));
@@ -192,7 +185,7 @@ async fn list(place: &Place, args: &ScheduleListArgs) -> Verdict {
             Err(error) => return Err(error.into()),
         };
         if args.json {
-            print(&Line { id, state: &state });
+            say_json(&Line { id, state: &state });
         }
         rows.push([
             id.to_owned(),
@@ -253,8 +246,4 @@ fn shown(schedule: &ScheduleHandle, state: &ScheduleState) -> String {
         lines.push(table::table(&rows));
     }
     lines.join("\n")
-}
-
-fn print<T: Serialize>(value: &T) {
-    say(&millrace_format::message::write(value));
 }
