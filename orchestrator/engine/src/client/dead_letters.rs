@@ -7,12 +7,13 @@
 //! second redrive counts once, because the message keeps its identity (G2).
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use millrace_core::{Namespace, TaskQueue, Timestamp};
 use millrace_format::message;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::{Client, ClientError};
 use crate::dispatch::send_one;
@@ -231,14 +232,23 @@ fn admitted<'a>(queue: &QueueName, delivery: &'a Delivery, own: &Namespace) -> R
 /// A request without an id goes by its message's. A copy of the message has another: so it is given the id of the first. What is
 /// no request stays as it came.
 pub(crate) fn with_request_id<'a>(body: &'a str, message_id: &str) -> Cow<'a, str> {
-    let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(body);
-    let Ok(object) = object else { return body.into() };
-    let is_request = object.get("type").and_then(|kind| kind.as_str()).is_some_and(message::is_request);
-    if !is_request || object.contains_key("request_id") {
+    let fields = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(body);
+    let Ok(mut fields) = fields else { return body.into() };
+    let kind = fields.get("type").and_then(|kind| serde_json::from_str::<Cow<'_, str>>(kind.get()).ok());
+    if !kind.is_some_and(|kind| message::is_request(&kind)) {
         return body.into();
     }
-    let id = serde_json::Value::from(message_id);
-    body.replacen('{', &format!("{{\"request_id\":{id},"), 1).into()
+    let id = serde_json::Value::from(message_id).to_string();
+    match fields.get("request_id").map(|given| given.get()) {
+        None => body.replacen('{', &format!("{{\"request_id\":{id},"), 1).into(),
+        // The same as none.
+        Some("null") => {
+            let Ok(id) = serde_json::from_str(&id) else { return body.into() };
+            fields.insert("request_id".into(), id);
+            message::write(&fields).into()
+        }
+        Some(_) => body.into(),
+    }
 }
 
 #[cfg(test)]
@@ -255,6 +265,11 @@ mod tests {
             ),
             (r#"{"Records":[{}]}"#, r#"{"Records":[{}]}"#),
             (r#"{"type":"outcome"}"#, r#"{"type":"outcome"}"#),
+            (
+                r#"{"type":"start","input":{"n":1.0e400},"request_id": null}"#,
+                r#"{"input":{"n":1.0e400},"request_id":"m-1","type":"start"}"#,
+            ),
+            (r#"{"request_id":"r","type":"resume"}"#, r#"{"request_id":"r","type":"resume"}"#),
             (r#"{"request_id":"r","id":"a"}"#, r#"{"request_id":"r","id":"a"}"#),
             ("[{}]", "[{}]"),
             ("{oops", "{oops"),

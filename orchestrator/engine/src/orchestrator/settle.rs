@@ -8,6 +8,7 @@ use millrace_format::message::Report;
 
 use super::turn::{TurnError, is_known};
 use super::{Orchestrator, Received};
+use crate::client::with_request_id;
 use crate::dispatch::{DispatchError, report_not_started};
 use crate::ports::{OutMessage, QueueName, Receipt};
 
@@ -271,9 +272,7 @@ impl Orchestrator {
 fn copy_of(received: &Received) -> String {
     let (body, message_id) = (&received.delivery.body, &received.delivery.message_id);
     match received.incoming.message.identity() {
-        Identity::Request(id) if id.as_str() == message_id && !body.contains(message_id.as_str()) => {
-            body.replacen('{', &format!("{{\"request_id\":\"{id}\","), 1)
-        }
+        Identity::Request(id) if id.as_str() == message_id => with_request_id(body, message_id).into_owned(),
         _ => body.clone(),
     }
 }
