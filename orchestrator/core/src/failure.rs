@@ -36,6 +36,9 @@ pub struct ApplicationFailure {
 }
 
 impl ApplicationFailure {
+    /// The type of what a parent is told of a child that did not begin.
+    pub const CHILD_NOT_STARTED: &str = "ChildNotStarted";
+
     /// A retryable failure of the given type.
     pub fn new(kind: impl Into<String>, message: impl fmt::Display) -> Self {
         Self { kind: kind.into(), message: message.to_string(), ..Self::default() }

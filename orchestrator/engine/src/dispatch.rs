@@ -298,7 +298,7 @@ pub(crate) async fn report_not_started(
     parent: &Parent,
     reason: &str,
 ) -> Result<(), QueueError> {
-    let failure = ApplicationFailure::new("ChildNotStarted", reason).non_retryable();
+    let failure = ApplicationFailure::new(ApplicationFailure::CHILD_NOT_STARTED, reason).non_retryable();
     report_child_failed(ports, keys, parent, failure).await
 }
 

@@ -55,8 +55,8 @@ impl WorkflowContext {
 
     /// Calls an activity within this turn, by the process that makes it: no queue, no worker, and one commit for many of
     /// them. For what takes a moment, and does no harm when it is done twice: a turn that is made again, after a crash,
-    /// makes its local calls again. Together they have half a minute, on Lambda a quarter; one that takes longer, or is to be canceled, or needs
-    /// another machine, is no local one. Task queue and heartbeat mean nothing here.
+    /// makes its local calls again. Together they have half a minute, on Lambda a quarter of one; what takes longer, is to
+    /// be canceled, or needs another machine, is no local call. Task queue and heartbeat mean nothing here.
     pub fn local<M, F: ActivityRef<M>>(
         &self,
         _activity: F,

@@ -29,7 +29,7 @@ use crate::{Activity, Retry, WorkflowContext, WorkflowError};
 
 pub use pages::Page;
 pub(crate) use pages::PagesWorkflow;
-use pages::{PagesJob, PagesMarker, Paging};
+use pages::{PagesJob, PagesMarker, Paging, unless_blocked};
 pub(crate) use shard::ShardWorkflow;
 pub use shard::{FailedItem, MapSummary};
 use shard::{Gathered, How, ShardJob, ShardMarker, run_items};
@@ -206,13 +206,7 @@ impl<A: Activity, R: Send + 'static> MapCall<A, R> {
                     context.child(PagesMarker, PagesJob::new(how, paging, tolerate, keep)).await?
                 }
             };
-            match end(context.journal(), gathered, tolerate) {
-                Ok(end) => end,
-                Err(reason) => {
-                    context.journal().block(reason);
-                    std::future::pending().await
-                }
-            }
+            unless_blocked(context.journal(), end(context.journal(), gathered, tolerate)).await
         }
         .boxed()
     }

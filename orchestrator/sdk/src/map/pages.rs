@@ -198,7 +198,7 @@ impl PageCall {
 }
 
 /// What cannot be decoded stops the run, until it can.
-async fn unless_blocked<T>(journal: &Journal, decoded: Result<T, Blocked>) -> T {
+pub(super) async fn unless_blocked<T>(journal: &Journal, decoded: Result<T, Blocked>) -> T {
     match decoded {
         Ok(decoded) => decoded,
         Err(reason) => {

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use millrace_core::Timestamp;
 
+use super::run::MOST_BACKFILLED;
 use super::state::{Cause, Firing, State};
 use super::{Backfill, Overlap};
 use crate::{StateCell, WorkflowContext};
@@ -150,7 +151,11 @@ impl State {
     }
 
     fn backfill_plan(&self, backfill: &Backfill) -> Plan {
-        Plan { left_out: 0, times: self.times_between(backfill.from, backfill.to, PAST), ends: true }
+        Plan {
+            left_out: 0,
+            times: self.times_between(backfill.from, backfill.to, MOST_BACKFILLED),
+            ends: true,
+        }
     }
 
     /// The schedule's times of a range; no more than `most`.

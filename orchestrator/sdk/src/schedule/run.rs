@@ -19,7 +19,7 @@ use crate::{Canceled, OnCancel, Rejected, StateCell, WorkflowContext, WorkflowEr
 /// After so many actions a run continues as new, as soon as none of them runs: one is replayed in microseconds.
 const ACTIONS_A_RUN: u64 = 100;
 /// How many times a backfill may have.
-const MOST_BACKFILLED: usize = 1_000;
+pub(super) const MOST_BACKFILLED: usize = 1_000;
 
 /// The built-in workflow that a schedule is.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use millrace_core::{Fault, Payload, Timestamp, WorkflowFailure};
+use millrace_core::{ApplicationFailure, Fault, Payload, Timestamp, WorkflowFailure};
 use serde::{Deserialize, Serialize};
 
 use super::run::ScheduleRun;
@@ -88,7 +88,9 @@ impl ActionOutcome {
             Err(failure) => {
                 let reason: String = failure.fault.to_string().chars().take(REASON).collect();
                 match &failure.fault {
-                    Fault::Application(a) if a.kind == "ChildNotStarted" => Self::NotStarted { reason },
+                    Fault::Application(a) if a.kind == ApplicationFailure::CHILD_NOT_STARTED => {
+                        Self::NotStarted { reason }
+                    }
                     _ => Self::Failed { reason },
                 }
             }

@@ -41,7 +41,8 @@ impl Stage {
             }
         }
         Err(RunError::Unavailable(format!(
-            "after {MOST_STEPS} steps without any time between them there is no end"
+            "after {MOST_STEPS} steps without any time between them there is no end: something asks for itself again at \
+             once; let it sleep, or give it an end"
         )))
     }
 
@@ -58,7 +59,10 @@ impl Stage {
             let now = self.open().now;
             seen = if seen.0 == now { (now, seen.1 + 1) } else { (now, 0) };
             if seen.1 == MOST_STEPS {
-                panic!("after {MOST_STEPS} steps at {now} there is no end");
+                panic!(
+                    "after {MOST_STEPS} steps at {now} there is no end: something asks for itself again at once; let it \
+                     sleep, or give it an end"
+                );
             }
         }
         let mut world = self.open();

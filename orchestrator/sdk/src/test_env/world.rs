@@ -230,7 +230,8 @@ impl World {
             _ => None,
         };
         if let Some(Parent { workflow_id, run_id, child_id }) = parent {
-            let failure = ApplicationFailure::new("ChildNotStarted", reason).non_retryable();
+            let failure =
+                ApplicationFailure::new(ApplicationFailure::CHILD_NOT_STARTED, reason).non_retryable();
             let result = OutcomeResult::Failed(Fault::Application(failure));
             return self.post(
                 self.now,
