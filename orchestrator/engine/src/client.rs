@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::oneshot;
-use millrace_core::{Blocked, Event, RequestId, Run, RunId, WorkflowId};
+use millrace_core::{Blocked, Event, RequestId, Run, RunId, Status, WorkflowId};
 use millrace_format::message::{self, InboxMessage};
 use millrace_format::{Head, Keys};
 
@@ -189,7 +189,8 @@ impl Client {
 /// What becomes of a request that this run has not absorbed, if that can be said: a closed run takes nothing but a
 /// start, and one that is not blocked goes on without being resumed.
 fn without_trace(request: &InboxMessage, wanted: Option<RunId>, run: &Run) -> Option<Result<RunId, String>> {
-    if request.begins_run() {
+    // A run that continues as new is closed, but what its id is told is for the run that is about to follow.
+    if request.begins_run() || (run.status == Status::ContinuedAsNew && is_meant(run, wanted)) {
         return None;
     }
     if !run.status.is_open() || !is_meant(run, wanted) {
@@ -218,4 +219,32 @@ fn without_trace(request: &InboxMessage, wanted: Option<RunId>, run: &Run) -> Op
 pub fn is_meant(run: &Run, wanted: Option<RunId>) -> bool {
     let first = run.started.as_ref().and_then(|started| started.first_run_id);
     wanted.is_none_or(|wanted| wanted == run.info.run_id || Some(wanted) == first)
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_core::{EventKind, Payload, RunContinuedAsNew, RunInfo, Timestamp, Unread};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_first_run_of_a_chain_is_told_waits_for_the_one_that_is_about_to_begin() {
+        let (first, next) = (RunId::from_random(1), RunId::from_random(2));
+        let began = Timestamp::from_millis(0);
+        let mut run = Run::new(RunInfo::new("a".parse().unwrap(), first, "w".parse().unwrap(), began));
+        let continued = RunContinuedAsNew {
+            new_run_id: next,
+            workflow: "w".parse().unwrap(),
+            input: Payload::null(),
+            unread: Unread::default(),
+        };
+        run.apply(&Event { n: 1, t: began, kind: EventKind::RunContinuedAsNew(continued.into()) });
+        let signal = json!({"id": "a", "name": "note", "request_id": "r"});
+        let signal = InboxMessage::Signal(serde_json::from_value(signal).unwrap());
+        assert_eq!(without_trace(&signal, Some(first), &run), None);
+        assert_eq!(without_trace(&signal, None, &run), None);
+        let elsewhere = without_trace(&signal, Some(RunId::from_random(3)), &run);
+        assert_eq!(elsewhere, Some(Err("the run is closed".into())));
+    }
 }

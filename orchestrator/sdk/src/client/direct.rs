@@ -306,6 +306,8 @@ fn only_uses(start: &StartMessage) -> bool {
 fn superfluous(request: &InboxMessage, run: &Run) -> Result<Option<RunId>, RunError> {
     let (id, run_id) = (&run.info.workflow_id, run.info.run_id);
     match request {
+        // The run that follows is about to begin, and is told.
+        _ if run.status == Status::ContinuedAsNew => Ok(None),
         InboxMessage::Start(start) => Ok(Some(run_id).filter(|_| only_uses(start) && run.status.is_open())),
         InboxMessage::Signal(_)
         | InboxMessage::Update(_)
