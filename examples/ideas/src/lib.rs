@@ -4,7 +4,7 @@
 //! Each folder is read on its own. All are run as tests on three homes: on the embedded engine (`tests/embedded.rs`), on an
 //! emulator of S3 and SQS (`tests/cloud/tests/ideas.rs`), and as unit tests in virtual time where a user would write one
 //! (`tests/unit.rs`). Their histories are recorded in `histories/`, and every later build must be able to go on with them
-//! (`tests/recorded.rs`).
+//! (`tests/recorded.rs`). Ideas whose settings are a whole program's are each a [`Program`] of their own.
 //!
 //! Another idea is a folder, and a line in [`each_idea`].
 
@@ -18,19 +18,26 @@ pub mod batches;
 pub mod cancel_policies;
 pub mod chance_and_time;
 pub mod children;
+pub mod codecs;
 pub mod completed_by_token;
+pub mod continue_as_new;
+pub mod dead_letters;
 pub mod deadlines;
 pub mod declared_elsewhere;
 pub mod exclusive;
 pub mod fan_out;
 pub mod headers;
 pub mod heartbeats;
+pub mod interceptors;
+pub mod large_payloads;
+pub mod limits;
 pub mod local_activities;
 pub mod map_pages;
 pub mod map_with_tolerance;
 pub mod memo_and_attributes;
 pub mod ordered_signals;
 pub mod patched;
+pub mod paused_activities;
 pub mod pausing;
 pub mod pinned_versions;
 pub mod queries;
@@ -38,6 +45,7 @@ pub mod racing;
 pub mod reset_and_fork;
 pub mod retries;
 pub mod retry_now;
+pub mod sagas;
 pub mod schedules;
 pub mod scopes;
 pub mod shielded_cleanup;
@@ -60,19 +68,26 @@ macro_rules! each_idea {
             cancel_policies
             chance_and_time
             children
+            codecs
             completed_by_token
+            continue_as_new
+            dead_letters
             deadlines
             declared_elsewhere
             exclusive
             fan_out
             headers
             heartbeats
+            interceptors
+            large_payloads
+            limits
             local_activities
             map_pages
             map_with_tolerance
             memo_and_attributes
             ordered_signals
             patched
+            paused_activities
             pausing
             pinned_versions
             queries
@@ -80,6 +95,7 @@ macro_rules! each_idea {
             reset_and_fork
             retries
             retry_now
+            sagas
             schedules
             scopes
             shielded_cleanup
@@ -96,10 +112,15 @@ macro_rules! each_idea {
     };
 }
 
+/// Ideas about what holds for a whole program. Each is a program of its own; all others are one together.
+const ALONE: [&str; 2] = ["codecs", "interceptors"];
+
 /// One idea.
 pub struct Idea {
     /// Its folder.
     pub name: &'static str,
+    /// Whether it is a program of its own.
+    pub alone: bool,
     /// Registers its code.
     pub app: fn(App) -> App,
     /// Uses it, and fails if it is not as it should be. Written against the client alone, so it runs on every home.
@@ -112,6 +133,7 @@ macro_rules! list {
         pub fn ideas() -> Vec<Idea> {
             vec![$(Idea {
                 name: stringify!($idea),
+                alone: ALONE.contains(&stringify!($idea)),
                 app: $idea::app,
                 scenario: |client| Box::pin($idea::scenario(client)),
             }),*]
@@ -120,9 +142,27 @@ macro_rules! list {
 }
 each_idea!(list);
 
-/// One program with the code of all ideas.
+/// One program with the code of all ideas but those that are alone.
 pub fn app() -> App {
-    ideas().into_iter().fold(App::new(), |app, idea| (idea.app)(app))
+    ideas().into_iter().filter(|idea| !idea.alone).fold(App::new(), |app, idea| (idea.app)(app))
+}
+
+/// Ideas that one program runs.
+pub struct Program {
+    /// The idea that is alone, or `together`.
+    pub name: &'static str,
+    /// What it runs.
+    pub app: App,
+    /// Why.
+    pub ideas: Vec<Idea>,
+}
+
+/// The programs that run all ideas.
+pub fn programs() -> Vec<Program> {
+    let (alone, ideas): (Vec<_>, Vec<_>) = ideas().into_iter().partition(|idea| idea.alone);
+    let alone = alone.into_iter();
+    let alone = alone.map(|idea| Program { name: idea.name, app: (idea.app)(App::new()), ideas: vec![idea] });
+    [Program { name: "together", app: app(), ideas }].into_iter().chain(alone).collect()
 }
 
 /// How long a scenario waits for something to be seen.

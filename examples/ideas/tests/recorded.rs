@@ -10,14 +10,21 @@ use millrace::client::Filter;
 use millrace::dev::{Dev, Options};
 use millrace::{App, Blocked, Client, Recording};
 use millrace_ideas::patched::{self, Publish, v1};
-use millrace_ideas::{app, ideas};
+use millrace_ideas::{app, ideas, programs};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("histories")
 }
 
+/// What a program of its own has recorded lies apart from what can be replayed together.
+fn file(name: &str) -> PathBuf {
+    let alone = ideas().iter().any(|idea| idea.alone && idea.name == name);
+    let folder = if alone { folder().join("alone") } else { folder() };
+    folder.join(format!("{name}.ndjson"))
+}
+
 fn read(name: &str) -> Vec<Recording> {
-    let text = std::fs::read_to_string(folder().join(format!("{name}.ndjson")))
+    let text = std::fs::read_to_string(file(name))
         .unwrap_or_else(|error| panic!("{name}: {error}; record it with MILLRACE_RECORD=1"));
     Recording::read(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
@@ -27,12 +34,16 @@ const V1: &str = "patched_v1";
 
 #[test]
 fn todays_code_can_go_on_with_every_recorded_run() {
-    let app = app();
-    for name in ideas().iter().map(|idea| idea.name).chain([V1]) {
-        for recording in read(name) {
-            let whose = &recording.info.workflow_id;
-            app.replay(&recording).unwrap_or_else(|reason| panic!("{name}, `{whose}`: {reason}"));
-        }
+    for program in programs() {
+        program.ideas.iter().for_each(|idea| can_go_on(&program.app, idea.name));
+    }
+    can_go_on(&app(), V1);
+}
+
+fn can_go_on(app: &App, name: &str) {
+    for recording in read(name) {
+        let whose = &recording.info.workflow_id;
+        app.replay(&recording).unwrap_or_else(|reason| panic!("{name}, `{whose}`: {reason}"));
     }
 }
 
@@ -49,15 +60,14 @@ fn a_change_without_a_patch_is_found() {
 
 #[test]
 fn every_recorded_file_belongs_to_an_idea_and_is_as_it_was_written() {
-    let files =
-        std::fs::read_dir(folder()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-    let found: BTreeSet<_> =
-        files.filter_map(|file| file.strip_suffix(".ndjson").map(str::to_owned)).collect();
-    let expected: BTreeSet<_> = ideas().iter().map(|idea| idea.name).chain([V1]).map(str::to_owned).collect();
-    assert_eq!(found, expected);
-    for name in found {
-        let text = std::fs::read_to_string(folder().join(format!("{name}.ndjson"))).unwrap();
-        let written: String = read(&name).iter().map(Recording::write).collect();
+    let entries = |folder: PathBuf| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries(folder()).chain(entries(folder().join("alone"))).filter(|path| path.is_file());
+    let names: Vec<_> = ideas().iter().map(|idea| idea.name).chain([V1]).collect();
+    let expected: BTreeSet<_> = names.iter().map(|name| file(name)).collect();
+    assert_eq!(files.collect::<BTreeSet<_>>(), expected);
+    for name in names {
+        let text = std::fs::read_to_string(file(name)).unwrap();
+        let written: String = read(name).iter().map(Recording::write).collect();
         assert_eq!(written, text, "{name}");
     }
 }
@@ -85,7 +95,7 @@ async fn record_what_is_missing() {
 }
 
 fn missing(name: &str) -> Option<PathBuf> {
-    Some(folder().join(format!("{name}.ndjson"))).filter(|file| !file.exists())
+    Some(file(name)).filter(|file| !file.exists())
 }
 
 fn engine(app: App) -> Dev {

@@ -7,6 +7,7 @@
 //! - [`history`]: what the bucket says of a run, checked.
 //! - [`processes`]: workers that are not functions, and the killing of both.
 //! - [`in_process`]: the engine in the test's process, over the emulator; with a clock that the test moves.
+//! - [`overheard`]: queues in which some words must not be said.
 //! - [`app`]: workflows that can be told to go wrong. [`language`]: one that uses what the language has.
 //!
 //! Where the emulator is not AWS, the difference is handled here and never in the product.
@@ -19,6 +20,7 @@ pub mod foreign;
 pub mod history;
 pub mod in_process;
 pub mod language;
+pub mod overheard;
 pub mod poll;
 pub mod processes;
 pub mod stack;

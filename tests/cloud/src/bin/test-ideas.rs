@@ -1,5 +1,5 @@
-//! All examples of `examples/ideas` against the deployment that the environment names: the engine in this process, each
-//! idea's scenario by the ordinary client, and then the histories replayed as they lie in the bucket.
+//! One program of `examples/ideas`, named by the argument, against the deployment that the environment names: the engine in this
+//! process, each idea's scenario by the ordinary client, and then the histories replayed as they lie in the bucket.
 
 use std::pin::pin;
 use std::process::ExitCode;
@@ -13,9 +13,11 @@ use millrace::lambda::Settings;
 use millrace::{App, Client, RunError};
 use millrace_aws::Aws;
 use millrace_cloud_tests::in_process::never;
+use millrace_cloud_tests::overheard::Overheard;
 use millrace_core::TaskQueue;
 use millrace_engine::ports::{Ports, QueueName};
 use millrace_engine::{Orchestrator, OrchestratorConfig, Worker, WorkerConfig};
+use millrace_ideas::{Idea, Program, codecs};
 use millrace_local::{OsEntropy, SystemClock, TokioSpawn};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -41,7 +43,10 @@ fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Error> {
-    let (app, settings) = (millrace_ideas::app(), Settings::from_env()?);
+    let name = std::env::args().nth(1).ok_or("which program of `examples/ideas`?")?;
+    let program = millrace_ideas::programs().into_iter().find(|program| program.name == name);
+    let Program { app, ideas, .. } = program.ok_or_else(|| format!("no ideas are run by `{name}`"))?;
+    let settings = Settings::from_env()?;
     let aws = Aws::connect(settings.clone(), Arc::new(SystemClock::default())).await?;
     let ports = Ports {
         store: aws.store.clone(),
@@ -50,17 +55,19 @@ async fn run() -> Result<(), Error> {
         entropy: Arc::new(OsEntropy),
         spawn: Arc::new(TokioSpawn::new(tokio::runtime::Handle::current())),
     };
+    // What comes from outside, and what the engine sends itself, is received in here.
+    let words: &[&str] = if name == "codecs" { &codecs::SECRETS } else { &[] };
+    let ports = Overheard::wrap(ports, words);
     let client = Client::of_deployment_with(settings, &app).await?;
     let engine = pin!(work(&app, ports, TaskQueue::new("cpu")?));
-    let scenarios = pin!(try_all(&app, &client));
+    let scenarios = pin!(try_all(&app, &ideas, &client));
     match select(engine, scenarios).await {
         Either::Left(((), _)) => Err("the engine has ended".into()),
         Either::Right((done, _)) => Ok(done?),
     }
 }
 
-async fn try_all(app: &App, client: &Client) -> Result<(), RunError> {
-    let ideas = millrace_ideas::ideas();
+async fn try_all(app: &App, ideas: &[Idea], client: &Client) -> Result<(), RunError> {
     let all = ideas.iter().map(async |idea| match (idea.scenario)(client).await {
         Ok(()) => println!("ok {}", idea.name),
         Err(error) => println!("failed {}: {error:#}", idea.name),
