@@ -187,6 +187,20 @@ async fn gives_up(ctx: WorkflowContext, times: u32) -> Result<(), WorkflowError>
     Ok(())
 }
 
+/// Its first attempt fails, and the next one waits.
+#[activity(initial_interval = "10m")]
+async fn stubborn(ctx: ActivityContext) -> Result<(), ActivityError> {
+    if ctx.attempt == 1 { Err("not yet".into()) } else { Ok(()) }
+}
+
+/// Does not end with its activity.
+#[workflow(accepts(Poke))]
+async fn insists(ctx: WorkflowContext, _times: u32) -> Result<(), WorkflowError> {
+    ctx.activity(stubborn, ()).await?;
+    ctx.signals::<Poke>().recv().await?;
+    Ok(())
+}
+
 /// What a turn may do beside, at no call of its own.
 #[workflow]
 async fn free(ctx: WorkflowContext, times: u32) -> Result<(), WorkflowError> {
@@ -212,5 +226,6 @@ pub(crate) fn app() -> App {
     let app = app.activity(writes).workflow(larges);
     let app = app.workflow(activities).workflow(locals).workflow(laters).workflow(items).workflow(sleeps);
     let app = app.workflow(long_sleeps).workflow(limits).workflow(signals).workflow(updates).workflow(child);
+    let app = app.activity(stubborn).workflow(insists);
     app.workflow(children).workflow(tells).workflow(lives).workflow(gives_up).workflow(free)
 }

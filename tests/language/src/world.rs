@@ -9,10 +9,10 @@ use futures::FutureExt;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
 use millrace::App;
-use millrace_core::{Namespace, Payload, Status, TaskQueue, Timestamp, WorkflowId};
+use millrace_core::{Namespace, Payload, RunId, Status, TaskQueue, Timestamp, WorkflowId};
 use millrace_engine::ports::{CallCounts, Clock, Counting, Entropy, Ports, QueueName, Spawn, SpawnHandle};
 use millrace_engine::{Client, Orchestrator, OrchestratorConfig, Ticker, Worker, WorkerConfig};
-use millrace_format::Keys;
+use millrace_format::{Head, Keys};
 use millrace_local::Memory;
 
 use crate::features::{TOKEN, app};
@@ -189,8 +189,17 @@ impl World {
     }
 
     fn status(&self, id: &str) -> Status {
+        self.head(id).header.status
+    }
+
+    /// The current run of a workflow.
+    pub fn run_id(&self, id: &str) -> RunId {
+        self.head(id).header.run_id
+    }
+
+    fn head(&self, id: &str) -> Head {
         let head = block_on(self.asker.head(&workflow_id(id), None));
-        head.unwrap_or_else(|error| unreachable!("{error}")).header.status
+        head.unwrap_or_else(|error| unreachable!("{error}"))
     }
 
     /// Takes messages and tasks until there are none.
