@@ -18,6 +18,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const POLL: Duration = Duration::from_secs(1);
 
 /// Runs the engine until the test ends.
+#[allow(clippy::disallowed_methods, reason = "a test's own task")]
 fn set_to_work(site: &Site) {
     let (orchestrator, worker) = (orchestrator(site.real_ports(), POLL), worker(site.real_ports(), POLL));
     tokio::spawn(async move {
