@@ -88,6 +88,11 @@ pub trait WorkflowCode: Send + Sync {
     fn version(&self, _workflow: &WorkflowType) -> Option<String> {
         None
     }
+
+    /// Why no run of this workflow may begin with this input. It is asked before a run begins, and never of one that has.
+    fn refuses(&self, _workflow: &WorkflowType, _input: &Payload) -> Option<String> {
+        None
+    }
 }
 
 /// Workflow code on its way through a history.

@@ -131,6 +131,22 @@ impl App {
         self
     }
 
+    /// Lets an activity be run [without a workflow](crate::Client::run_activity): by whoever may start one, with any input, and
+    /// by schedules. It needs not be registered here, but every engine of the app must allow it. What is not allowed is refused
+    /// before it begins; what has begun goes on.
+    ///
+    /// ```
+    /// # use millrace::prelude::*;
+    /// # #[activity] async fn train(epochs: u32) -> Result<f64, ActivityError> { Ok(0.9) }
+    /// let app = App::new().activity(train).standalone(train);
+    /// # app.check().unwrap();
+    /// ```
+    #[must_use]
+    pub fn standalone<M, F: ActivityRef<M>>(mut self, _activity: F) -> Self {
+        self.workflows.allow_standalone(F::Activity::NAME);
+        self
+    }
+
     /// Encodes everything that leaves this process, and decodes what comes in: see [`codec`](crate::codec). Several of them form
     /// a chain, in this order. Every process of the app needs the same.
     #[must_use]

@@ -3,6 +3,7 @@
 //! It is a run of the built-in type `millrace.activity`: so it has an id and a history, its request counts once, and it is
 //! listed, awaited, canceled as any other. `docs/messages.md` has the message with which any program starts one.
 
+use std::collections::BTreeSet;
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use millrace_format::message::{STANDALONE_ACTIVITY, StandaloneActivity};
 use serde::Serialize;
 
 use crate::WorkflowError;
-use crate::client::Start;
+use crate::client::{Start, unencoded};
+use crate::codec::Codecs;
 use crate::map::ItemCall;
 use crate::workflow::{Run, Workflow};
 use crate::{Activity, ActivityRef, ApplicationFailure, Client, Handle, Retry, RunError, WorkflowContext};
@@ -55,9 +57,32 @@ async fn run<T: serde::de::DeserializeOwned>(
     Ok(context.journal().codecs.read_plain(&result, what).map_err(bad)?)
 }
 
+/// The input of such a start as it goes to the engine, which reads which activity is asked for; only what that is given is the
+/// user's.
+pub(crate) fn encoded_request(input: Payload, codecs: &Codecs) -> Result<Payload, RunError> {
+    // One that cannot be read is refused at the door, which says why.
+    let Ok(mut asked) = input.read::<StandaloneActivity>() else { return Ok(input) };
+    asked.input = codecs.encode(asked.input).map_err(|error| unencoded("input.input", &error))?;
+    Payload::of(&asked).map_err(|bad| rejected("input", bad))
+}
+
+/// Why the activity that such a start asks for is not run, unless it is one of these.
+pub(crate) fn refusal(input: &Payload, allowed: &BTreeSet<&'static str>) -> Option<String> {
+    let activity = match StandaloneActivity::read(input) {
+        Ok(asked) if allowed.contains(asked.activity.as_str()) => return None,
+        Ok(asked) => asked.activity,
+        Err(bad) => return Some(bad.to_string()),
+    };
+    Some(format!(
+        "input: activity `{activity}` is called by workflows only; if whoever may start may have it done, with any input, add \
+         `.standalone({activity})` to the App"
+    ))
+}
+
 impl Client {
-    /// Runs an activity without a workflow: await it, after setting what the activity's attribute does not say. The id is
-    /// that of its run: at most one of the id is open at a time, and a program that asks twice finds the first one.
+    /// Runs an activity without a workflow: await it, after setting what the activity's attribute does not say. The app of the
+    /// engine must [allow](crate::App::standalone) it. The id is that of its run: at most one of the id is open at a time, and a
+    /// program that asks twice finds the first one.
     ///
     /// ```no_run
     /// # use millrace::prelude::*;

@@ -1,8 +1,8 @@
 //! The registered workflows: the code of each, in each of its versions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use millrace_core::{Blocked, Coroutine, RunInfo, WorkflowCode, WorkflowType};
+use millrace_core::{Blocked, Coroutine, Payload, RunInfo, WorkflowCode, WorkflowType};
 use millrace_format::message::STANDALONE_ACTIVITY;
 
 use crate::Workflow;
@@ -10,12 +10,14 @@ use crate::hooks::Hooks;
 use crate::host::{Code, Host};
 use crate::map::{MapWorkflow, PagesWorkflow, ShardWorkflow};
 use crate::schedule::ScheduleWorkflow;
-use crate::standalone::{ActivityRun, AnyActivity};
+use crate::standalone::{ActivityRun, AnyActivity, refusal};
 
 /// What runs are made of.
 #[derive(Clone, Default)]
 pub(crate) struct Workflows {
     versions: BTreeMap<&'static str, Versions>,
+    /// Activities that are run without a workflow, too.
+    standalone: BTreeSet<&'static str>,
     hooks: Hooks,
 }
 
@@ -65,6 +67,11 @@ impl Workflows {
             ));
         }
         Ok(())
+    }
+
+    /// Allows a run that is one activity.
+    pub(crate) fn allow_standalone(&mut self, activity: &'static str) {
+        self.standalone.insert(activity);
     }
 
     /// Pinned code of a workflow that cannot be started.
@@ -120,6 +127,10 @@ impl WorkflowCode for Workflows {
 
     fn version(&self, workflow: &WorkflowType) -> Option<String> {
         self.versions.get(workflow.as_str())?.current?.version.map(ToOwned::to_owned)
+    }
+
+    fn refuses(&self, workflow: &WorkflowType, input: &Payload) -> Option<String> {
+        (workflow.as_str() == STANDALONE_ACTIVITY).then(|| refusal(input, &self.standalone))?
     }
 }
 

@@ -99,5 +99,5 @@ fn main() -> ExitCode {
     let app =
         App::new().workflow(welcome).workflow(doomed).workflow(approval).workflow(order).activity(charge);
     let app = app.workflow(sum).workflow(sum_again).workflow(four);
-    app.activity(greet).activity(refuse).main()
+    app.activity(greet).standalone(greet).activity(refuse).standalone(refuse).main()
 }

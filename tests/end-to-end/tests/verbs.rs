@@ -238,6 +238,8 @@ fn an_activity_needs_no_workflow() {
     assert!(code == 3 && err.contains("Refused: never"), "{code} {err}");
     let (code, _, err) = run(data, &["activity", "greet", "--id", "x", "--start-to-close", "0s"]);
     assert!(code == 6 && err.contains("start_to_close_ms: 0"), "{code} {err}");
+    let (code, _, err) = run(data, &["activity", "charge", "--id", "c"]);
+    assert!(code == 6 && err.contains("`.standalone(charge)`"), "only workflows may: {code} {err}");
     // The same from any program.
     let api = Api::of(data);
     let start = r#"{"type":"start","workflow":"millrace.activity","id":"foreign",

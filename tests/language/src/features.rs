@@ -218,6 +218,7 @@ async fn free(ctx: WorkflowContext, times: u32) -> Result<(), WorkflowError> {
 pub(crate) fn app() -> App {
     let app = App::new()
         .activity(step)
+        .standalone(step)
         .activity(measure)
         .workflow(pages)
         .activity(left)

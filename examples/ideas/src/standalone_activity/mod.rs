@@ -17,7 +17,7 @@ pub async fn upscale(ctx: ActivityContext, video: String) -> Result<String, Acti
 }
 
 pub fn app(app: App) -> App {
-    app.activity(upscale)
+    app.activity(upscale).standalone(upscale) // without that, only workflows may call it
 }
 
 pub async fn scenario(client: &Client) -> anyhow::Result<()> {

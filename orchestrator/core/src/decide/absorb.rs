@@ -237,10 +237,14 @@ impl Decider<'_> {
             (IdConflict::TerminateExisting, _) if start.id_reuse == IdReuse::RejectDuplicate => {
                 self.reject_used(&live.run, "reject_duplicate")
             }
-            (IdConflict::TerminateExisting, _) => {
-                self.terminate(live, incoming, "replaced by a new run", None);
-                Verdict::Again
-            }
+            (IdConflict::TerminateExisting, _) => match self.turn.code.refuses(&start.workflow, &start.input)
+            {
+                Some(reason) => Verdict::Rejected(reason),
+                None => {
+                    self.terminate(live, incoming, "replaced by a new run", None);
+                    Verdict::Again
+                }
+            },
         }
     }
 

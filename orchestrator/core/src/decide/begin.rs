@@ -10,6 +10,9 @@ use crate::{
 impl Decider<'_> {
     /// A run of its own for a start request, after the closed one, if there is one.
     pub(super) fn begin(&mut self, live: &mut Option<Live>, start: &Start, incoming: &Incoming) -> Verdict {
+        if let Some(reason) = self.turn.code.refuses(&start.workflow, &start.input) {
+            return Verdict::Rejected(reason);
+        }
         let now = self.turn.now;
         let started = RunStarted {
             workflow: start.workflow.clone(),

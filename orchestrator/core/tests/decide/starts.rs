@@ -2,7 +2,7 @@
 
 use IdConflict::{Fail, TerminateExisting, UseExisting};
 use IdReuse::{AllowDuplicate, AllowDuplicateFailedOnly, RejectDuplicate};
-use millrace_core::{IdConflict, IdReuse, Run, Status};
+use millrace_core::{IdConflict, IdReuse, Message, Run, Start, Status};
 
 use crate::script::*;
 
@@ -114,6 +114,22 @@ fn id_conflict_terminate_existing_closes_then_replaces() {
     assert_eq!((replaced.info.run_id, replaced.status), (first, Status::Terminated));
     assert_ne!(world.run().info.run_id, first);
     world.expect([again()], ["= Repeated"]);
+}
+
+#[test]
+fn what_the_code_refuses_never_begins_and_ends_no_other_run() {
+    let refused = |id_conflict| {
+        let start = Start { id_conflict, input: payload(REFUSED), ..start("again") };
+        incoming(Message::Start(Box::new(start)))
+    };
+    for conflict in [Fail, UseExisting, TerminateExisting] {
+        World::new([]).expect([refused(conflict)], ["= Rejected input"]);
+        closed("end").expect([refused(conflict)], ["= Rejected input"]);
+    }
+    let mut world = open();
+    world.expect([refused(TerminateExisting)], ["= Rejected input"]);
+    assert!(world.run().status.is_open());
+    world.expect([refused(UseExisting)], ["= Absorbed"]);
 }
 
 #[test]

@@ -109,6 +109,9 @@ impl Coroutine for Scripted {
 #[derive(Clone)]
 pub struct Code(pub Vec<Row>);
 
+/// The input that no run may begin with.
+pub const REFUSED: &str = r#""refused""#;
+
 impl WorkflowCode for Code {
     fn instantiate(&self, info: &RunInfo) -> Result<Box<dyn Coroutine>, Blocked> {
         if info.workflow.as_str() != "W" {
@@ -116,6 +119,10 @@ impl WorkflowCode for Code {
             return Err(Blocked::UnknownWorkflow { workflow, known: vec!["W".into()] });
         }
         Ok(Box::new(Scripted { rows: self.0.clone(), published: None }))
+    }
+
+    fn refuses(&self, _workflow: &WorkflowType, input: &Payload) -> Option<String> {
+        (input.as_str() == REFUSED).then(|| "input: not here".into())
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use millrace_core::{
-    ActivityOutcome, CompletionToken, Fault, Fork, Message, Namespace, OutcomeResult, RequestId, RunId,
-    Start, WorkflowId, check_headers,
+    ActivityOutcome, CompletionToken, Fault, Fork, Message, Namespace, OutcomeResult, Payload, RequestId,
+    RunId, Start, WorkflowId, WorkflowType, check_headers,
 };
 
 use super::events::is_internal;
@@ -155,12 +155,7 @@ fn start(m: StartMessage, message_id: &str) -> Result<Addressed, BadMessage> {
     if let Some(given) = &m.attributes {
         Attributes::check(given).map_err(|bad| BadMessage(format!("attributes: {bad}")))?;
     }
-    let workflow = m.workflow.as_str();
-    if workflow == STANDALONE_ACTIVITY {
-        StandaloneActivity::read(&m.input)?;
-    } else if workflow.starts_with("millrace.") && workflow != "millrace.schedule" {
-        return Err(BadMessage(format!("workflow: `{workflow}` is the engine's own; only runs start it")));
-    }
+    check_started(&m.workflow, &m.input)?;
     check_headers(&m.headers).map_err(BadMessage)?;
     if m.run_id.is_some() {
         return Err(BadMessage("run_id: a start makes a new run; leave it out".into()));
@@ -183,6 +178,17 @@ fn start(m: StartMessage, message_id: &str) -> Result<Addressed, BadMessage> {
             parent: None,
         }))
     })
+}
+
+/// Whether anybody may ask for a run of this type, and with this input.
+pub fn check_started(workflow: &WorkflowType, input: &Payload) -> Result<(), BadMessage> {
+    match workflow.as_str() {
+        STANDALONE_ACTIVITY => StandaloneActivity::read(input).map(drop),
+        own if own.starts_with("millrace.") && own != "millrace.schedule" => {
+            Err(BadMessage(format!("workflow: `{own}` is the engine's own; only runs start it")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn time(field: &str, seconds: Option<f64>) -> Result<Option<Duration>, BadMessage> {

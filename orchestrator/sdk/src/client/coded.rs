@@ -9,7 +9,7 @@ use millrace_core::{
     ApplicationFailure, Event, Payload, RequestId, RunId, WithStart, WorkflowFailure, WorkflowId,
 };
 use millrace_engine::{DeadLetter, Letters, Listed, Outcome, Treated, Treatment};
-use millrace_format::message::{InboxMessage, STANDALONE_ACTIVITY, StandaloneActivity, StartMessage};
+use millrace_format::message::{InboxMessage, STANDALONE_ACTIVITY, StartMessage};
 
 use super::backend::{Backend, Description, Filter, Sent};
 use super::error::RunError;
@@ -17,6 +17,12 @@ use crate::Workflow as _;
 use crate::codec::CodecError;
 use crate::hooks::Hooks;
 use crate::schedule::ScheduleWorkflow;
+use crate::standalone::encoded_request;
+
+/// What a request says that cannot be encoded.
+pub(crate) fn unencoded(field: &str, error: &CodecError) -> RunError {
+    RunError::Rejected(format!("{field}: cannot be encoded: {error}"))
+}
 
 /// A backend that speaks plain values.
 pub(crate) struct Coded {
@@ -30,8 +36,8 @@ impl Coded {
     }
 
     fn encode(&self, field: &str, payload: &mut Payload) -> Result<(), RunError> {
-        let failed = |error| RunError::Rejected(format!("{field}: cannot be encoded: {error}"));
-        *payload = self.hooks.codecs.encode(std::mem::take(payload)).map_err(failed)?;
+        let encoded = self.hooks.codecs.encode(std::mem::take(payload));
+        *payload = encoded.map_err(|error| unencoded(field, &error))?;
         Ok(())
     }
 
@@ -66,7 +72,9 @@ impl Coded {
         match start.workflow.as_str() {
             // In what a schedule is given, the input of the workflow that it starts is encoded already.
             ScheduleWorkflow::NAME => {}
-            STANDALONE_ACTIVITY => self.standalone(&mut start.input)?,
+            STANDALONE_ACTIVITY => {
+                start.input = encoded_request(std::mem::take(&mut start.input), &self.hooks.codecs)?;
+            }
             _ => self.encode("input", &mut start.input)?,
         }
         if let Some(memo) = &mut start.memo {
@@ -75,15 +83,6 @@ impl Coded {
         for WithStart { name, input } in [&mut start.signal, &mut start.update].into_iter().flatten() {
             self.encode(name, input)?;
         }
-        Ok(())
-    }
-
-    /// The engine reads which activity is asked for; only what that is given is the user's.
-    fn standalone(&self, input: &mut Payload) -> Result<(), RunError> {
-        // One that cannot be read is refused at the door, which says why.
-        let Ok(mut asked) = input.read::<StandaloneActivity>() else { return Ok(()) };
-        self.encode("input.input", &mut asked.input)?;
-        *input = Payload::of(&asked).map_err(|bad| RunError::Rejected(format!("input: {bad}")))?;
         Ok(())
     }
 

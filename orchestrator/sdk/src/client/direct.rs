@@ -85,6 +85,11 @@ impl Direct {
         let request_id = request_id.get_or_insert_with(|| self.engine.new_request_id()).clone();
         let addressed = message::read_inbox(&message::write(request), "unused")
             .map_err(|bad| RunError::Rejected(bad.to_string()))?;
+        if let (InboxMessage::Start(start), Some(code)) = (&*request, &self.code)
+            && let Some(reason) = code.refuses(&start.workflow, &start.input)
+        {
+            return Err(RunError::Rejected(reason));
+        }
         if addressed.namespace == *own {
             return Ok(request_id);
         }

@@ -45,6 +45,7 @@ pub(crate) use wire::{
 };
 
 use coded::Coded;
+pub(crate) use coded::unencoded;
 
 use crate::codec::Codec;
 use crate::hooks::Hooks;

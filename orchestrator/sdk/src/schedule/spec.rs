@@ -5,8 +5,12 @@ use std::time::Duration;
 use millrace_core::{Payload, Timestamp, WorkflowType};
 use serde::{Deserialize, Serialize};
 
+use millrace_format::message::{self, STANDALONE_ACTIVITY};
+
 use super::times::Times;
+use crate::client::unencoded;
 use crate::codec::Codecs;
+use crate::standalone::encoded_request;
 use crate::{RunError, Workflow, WorkflowRef};
 
 /// How long a time that was missed is still made up for, unless said otherwise: an outage overnight loses no nightly job.
@@ -194,7 +198,9 @@ impl Schedule {
             return Err(problem.clone());
         }
         self.times()?;
-        WorkflowType::new(&self.workflow).map_err(|bad| format!("workflow: {bad}"))?;
+        let workflow = WorkflowType::new(&self.workflow).map_err(|bad| format!("workflow: {bad}"))?;
+        // A schedule starts nothing that whoever sets it up could not start.
+        message::check_started(&workflow, &self.input).map_err(|bad| bad.to_string())?;
         if let (Some(start), Some(end)) = (self.starts_at, self.ends_at)
             && end <= start
         {
@@ -216,8 +222,10 @@ impl Schedule {
 
     /// With the workflow's input as it goes to the engine.
     pub(super) fn encoded(mut self, codecs: &Codecs) -> Result<Self, RunError> {
-        let failed = |error| RunError::Rejected(format!("input: cannot be encoded: {error}"));
-        self.input = codecs.encode(self.input).map_err(failed)?;
+        self.input = match self.workflow == STANDALONE_ACTIVITY {
+            true => encoded_request(self.input, codecs)?,
+            false => codecs.encode(self.input).map_err(|error| unencoded("input", &error))?,
+        };
         Ok(self)
     }
 

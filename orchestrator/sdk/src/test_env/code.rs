@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use millrace_core::{Blocked, Coroutine, RunId, RunInfo, WorkflowCode, WorkflowType};
+use millrace_core::{Blocked, Coroutine, Payload, RunId, RunInfo, WorkflowCode, WorkflowType};
 
 use crate::App;
 use crate::host::Journal;
@@ -59,5 +59,9 @@ impl WorkflowCode for Code {
 
     fn version(&self, workflow: &WorkflowType) -> Option<String> {
         self.app.workflow_code().version(workflow)
+    }
+
+    fn refuses(&self, workflow: &WorkflowType, input: &Payload) -> Option<String> {
+        self.app.workflow_code().refuses(workflow, input)
     }
 }

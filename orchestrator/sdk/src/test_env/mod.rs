@@ -59,7 +59,8 @@ use stage::Stage;
 ///   the run, and so fails the test. (Above 500 events: whenever the history has grown by a tenth.)
 ///
 /// What it does not do: time limits of single attempts, leases, queues and their limits, crashes. Those are the engine's,
-/// and its own tests'.
+/// and its own tests'. Attempts run one after the other, so none ever waits for the room that
+/// [`max_concurrent`](App::limit) leaves it.
 #[derive(Clone)]
 pub struct TestEnv {
     stage: Arc<Stage>,
@@ -93,6 +94,12 @@ impl TestEnv {
         F::Activity: ActivityBody,
     {
         self.change(|app| app.activity(activity))
+    }
+
+    /// Lets an activity be run without a workflow: see [`App::standalone`].
+    #[must_use]
+    pub fn standalone<M, F: ActivityRef<M>>(self, activity: F) -> Self {
+        self.change(|app| app.standalone(activity))
     }
 
     /// Shares a value with the activities that take a `Shared<T>`.

@@ -1,6 +1,8 @@
 //! Activities without a workflow of the user's.
 
-use millrace::{RunError, TestEnv, prelude::*};
+use millrace::client::{Filter, Payload};
+use millrace::codec::{AesGcm, Key};
+use millrace::{ActionOutcome, RunError, Schedule, TestEnv, prelude::*};
 
 use crate::kit::{fault, kinds};
 
@@ -10,7 +12,7 @@ async fn train(epochs: u32, rate: f64) -> Result<f64, ActivityError>;
 #[tokio::test]
 async fn an_activity_runs_under_an_id_of_its_own() {
     let mut tries = 0;
-    let env = TestEnv::new().mock(train, move |(epochs, rate)| {
+    let env = TestEnv::new().standalone(train).mock(train, move |(epochs, rate)| {
         tries += 1;
         if tries == 1 { Err("no room".into()) } else { Ok(f64::from(epochs) * rate) }
     });
@@ -29,7 +31,9 @@ async fn an_activity_runs_under_an_id_of_its_own() {
 
 #[tokio::test]
 async fn its_options_are_those_of_a_call() {
-    let env = TestEnv::new().mock(train, |_| Err(ApplicationFailure::new("TooHot", "80 degrees").into()));
+    let env = TestEnv::new()
+        .standalone(train)
+        .mock(train, |_| Err(ApplicationFailure::new("TooHot", "80 degrees").into()));
     let training = env.run_activity(train, "t", (1, 1.0)).task_queue("tpu").start_to_close(hours(2));
     let training = training.max_attempts(3).heartbeat(secs(30)).await.unwrap();
     let fault = fault(&training).await;
@@ -47,7 +51,7 @@ async fn its_options_are_those_of_a_call() {
 
 #[tokio::test]
 async fn it_is_canceled_as_any_run_and_refused_before_it_is_sent() {
-    let env = TestEnv::new();
+    let env = TestEnv::new().standalone(train);
     env.hold(train);
     let training = env.run_activity(train, "t", (1, 1.0)).await.unwrap();
     training.cancel("superseded").await.unwrap();
@@ -59,6 +63,59 @@ async fn it_is_canceled_as_any_run_and_refused_before_it_is_sent() {
     ] {
         let Err(RunError::Rejected(text)) = asked.await else { panic!("{hint}") };
         assert!(text.contains(hint), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_app_does_not_allow_is_refused_before_it_begins() {
+    let env = TestEnv::new().mock(train, |_| Ok(1.0));
+    let Err(RunError::Rejected(text)) = env.run_activity(train, "t", (1, 1.0)).await else {
+        panic!("nobody has allowed it")
+    };
+    assert!(
+        text.contains("`train` is called by workflows only") && text.contains(".standalone(train)"),
+        "{text}"
+    );
+    assert!(env.calls(train).is_empty() && env.list(&Filter::default()).await.unwrap().is_empty());
+    // Nor has a schedule's action more rights.
+    let schedule = Schedule::every(hours(1)).starts_named("millrace.activity", asked("hush"));
+    let schedule = env.schedule("s", schedule).await.unwrap();
+    env.advance(hours(1)).await;
+    let action = schedule.describe().await.unwrap().recent.remove(0);
+    let ActionOutcome::NotStarted { reason } = action.outcome else { panic!("{action:?}") };
+    assert!(reason.contains(".standalone(shout)"), "{reason}");
+}
+
+#[tokio::test]
+async fn what_has_begun_goes_on_when_it_is_not_allowed_any_more() {
+    let env = TestEnv::new().standalone(train).mock(train, |_| Ok(1.0));
+    let run = env.run_activity(train, "t", (1, 1.0)).await.unwrap();
+    run.result().await.unwrap();
+    assert_eq!(App::new().replay(&run.record().await.unwrap()), Ok(()));
+}
+
+#[activity]
+async fn shout(text: String) -> Result<String, ActivityError> {
+    Ok(text.to_uppercase())
+}
+
+fn asked(text: &str) -> Payload {
+    Payload::of(&serde_json::json!({"activity": "shout", "input": text})).unwrap()
+}
+
+#[tokio::test]
+async fn what_a_schedule_gives_an_activity_is_encoded() {
+    let codec = AesGcm::new(Key::new("k", [7; 32]).unwrap());
+    let env = TestEnv::new().activity(shout).standalone(shout).codec(codec);
+    let schedule = Schedule::every(hours(1)).starts_named("millrace.activity", asked("hush")).remaining(1);
+    env.schedule("s", schedule).await.unwrap();
+    env.advance(hours(1)).await;
+    assert_eq!(env.calls(shout), ["hush"]);
+    let all = env.list(&Filter::default()).await.unwrap();
+    assert_eq!(all.len(), 2, "the schedule and its action");
+    for run in all {
+        let stored = env.record(&run.entry.workflow_id, Some(run.entry.run_id)).await.unwrap().write();
+        assert!(!stored.contains("hush") && !stored.contains("HUSH"), "{stored}");
     }
 }
 

@@ -95,6 +95,14 @@ fn what_cannot_work_says_which_field_and_what_to_do() {
         let complaint = complaint(schedule);
         assert!(complaint.contains(expected), "{complaint}");
     }
+    let null = || millrace_core::Payload::null();
+    for (workflow, expected) in [
+        ("millrace.map", "workflow: `millrace.map` is the engine's own"),
+        ("millrace.activity", "input: "), // which activity?
+    ] {
+        let complaint = Schedule::every(hour).starts_named(workflow, null()).check().unwrap_err();
+        assert!(complaint.contains(expected), "{complaint}");
+    }
     let nameless = Schedule::every(hour).check().unwrap_err();
     assert!(nameless.starts_with("workflow: the workflow type is empty"), "{nameless}");
 }
