@@ -89,7 +89,7 @@ pub async fn work(value: serde_json::Value) -> Result<serde_json::Value, Activit
 /// The program.
 pub(super) fn app() -> &'static App {
     static APP: OnceLock<App> = OnceLock::new();
-    APP.get_or_init(|| App::new().workflow(everything).activity(work))
+    APP.get_or_init(|| App::new().workflow(everything).activity(work).standalone(work))
 }
 
 pub(super) fn run_id(n: u128) -> RunId {
