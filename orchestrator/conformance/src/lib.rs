@@ -15,7 +15,7 @@ mod sim;
 mod suite;
 
 pub use faults::Faulty;
-pub use injector::{Fault, Faults, Injector};
+pub use injector::{Fault, Faults, Happened, Injector, Spot};
 pub use lost_reply::LostReply;
 pub use rng::Rng;
 pub use sim::{Process, Sim, Stuck};

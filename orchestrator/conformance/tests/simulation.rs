@@ -4,10 +4,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use millrace_conformance::{Fault, Faults, Faulty, Injector, Process, Sim, Stuck, Suite};
+use millrace_conformance::{Fault, Faults, Faulty, Injector, Process, Sim, Spot, Stuck, Suite};
 use millrace_engine::ports::{Condition, OutMessage, Ports, PutError, QueueName, Queues as _};
 use millrace_local::{Memory, QueueConfig};
 
@@ -80,8 +81,7 @@ fn run(seed: u64) -> (Vec<String>, u64, String) {
     for name in ["worker-a", "worker-b"] {
         let (memory, injector) = (memory.clone(), injector.clone());
         sim.supervise(name, move |process| {
-            let dying = process.clone();
-            let faulty = Faulty::wrap(&ports(&memory, &process), injector.clone(), move || dying.kill());
+            let faulty = Faulty::of_process(&ports(&memory, &process), injector.clone(), &process);
             process.spawn(work(faulty));
         });
     }
@@ -131,8 +131,7 @@ fn every_fault_can_happen() {
     let memory = Memory::new(sim.clock());
     let (inner, counter) = (memory.clone(), injector.clone());
     sim.supervise("worker", move |process| {
-        let dying = process.clone();
-        let faulty = Faulty::wrap(&ports(&inner, &process), injector.clone(), move || dying.kill());
+        let faulty = Faulty::of_process(&ports(&inner, &process), injector.clone(), &process);
         let process_ports = faulty.clone();
         process.spawn(async move {
             loop {
@@ -167,6 +166,61 @@ fn killed_tasks_stop_and_release_what_they_hold() {
     assert_eq!(Arc::strong_count(&held), 1, "the task is dropped");
     assert!(!process.is_alive());
     assert_eq!(sim.run_until(|| false, HOUR), Err(Stuck::Idle), "its timer is gone, too");
+}
+
+#[test]
+fn a_frozen_process_stands_still_and_goes_on_as_if_nothing_had_been() {
+    let sim = Sim::new(0);
+    let process = sim.process("sleeper");
+    let (clock, steps) = (sim.clock(), Arc::new(AtomicU64::new(0)));
+    let counted = steps.clone();
+    process.spawn(async move {
+        loop {
+            clock.sleep_until(clock.now().plus(HOUR / 60)).await;
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let passes = |time| assert_eq!(sim.run_until(|| false, time), Err(Stuck::TimeOver));
+    passes(Duration::from_secs(1));
+    let freezing = process.clone();
+    process.spawn(async move { freezing.freeze(HOUR).await });
+    passes(HOUR - Duration::from_secs(2));
+    assert_eq!((steps.load(Ordering::Relaxed), process.freezes()), (0, 1));
+    passes(HOUR);
+    assert_eq!(steps.load(Ordering::Relaxed), 60, "one that was due, and one each minute since");
+}
+
+#[test]
+fn a_wrong_clock_is_wrong_and_its_alarms_ring_when_it_says_so() {
+    let sim = Sim::new(0);
+    for (offset_ms, ppm) in [(120_000, 700), (-120_000, -700), (5, 0)] {
+        let clock = sim.skewed_clock(offset_ms, ppm);
+        let (asked, begin) = (clock.now().plus(HOUR), sim.clock().now());
+        let (rings, shown) = (clock.sleep_until(asked), clock.clone());
+        let shown = sim
+            .block_on(
+                async move {
+                    rings.await;
+                    shown.now()
+                },
+                2 * HOUR,
+            )
+            .unwrap();
+        assert!(shown >= asked && shown.since(asked) < Duration::from_millis(5), "{shown} for {asked}");
+        let took = sim.clock().now().since(begin).as_millis() as i64;
+        let drift = took - HOUR.as_millis() as i64;
+        assert!((drift * 1_000_000 / HOUR.as_millis() as i64 + ppm).abs() < 5, "{drift} ms in an hour");
+    }
+}
+
+#[test]
+fn a_spot_is_read_as_it_is_written() {
+    let spot: Spot = "worker:1:PutLate:17".parse().unwrap();
+    assert_eq!((spot.process.as_str(), spot.fault, spot.nth), ("worker:1", Fault::PutLate, 17));
+    assert_eq!(spot.to_string(), "worker:1:PutLate:17");
+    for bad in ["", "w:PutLate", "w:PutLate:x", "w:Puttlate:1"] {
+        assert!(bad.parse::<Spot>().unwrap_err().contains("worker-1:PutLost:17"), "{bad}");
+    }
 }
 
 #[test]

@@ -5,6 +5,8 @@
 //! - `MILLRACE_SEEDS`: how many. `MILLRACE_FIRST_SEED`: from which on, 1 if it is not set.
 //! - `MILLRACE_THREADS`: on how many threads, as many as there are cores if it is not set.
 //! - `MILLRACE_CAST`: this cast only, instead of the one that the seed decides.
+//!
+//! Of the first seed that fails, the faults are [shrunk](crate::shrink) to the few that it takes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,10 +15,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use millrace_conformance::{Fault, Faults};
+use millrace_conformance::{Fault, Faults, Happened, Spot};
 
 use crate::casts::{self, Named};
-use crate::{Report, World};
+use crate::{Report, World, shrink};
 
 /// How often a campaign says how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
@@ -49,8 +51,19 @@ pub struct Summary {
     pub virtual_time: Duration,
     /// Time that it took.
     pub took: Duration,
-    /// The seeds that did not end as they must, and why.
-    pub failures: Vec<(u64, String)>,
+    /// The seeds that did not end as they must.
+    pub failures: Vec<Failure>,
+}
+
+/// A seed that did not end as it must.
+#[derive(Debug)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// Who played.
+    pub cast: &'static Named,
+    /// What was wrong, and the command that plays it again.
+    pub why: String,
 }
 
 impl Campaign {
@@ -88,9 +101,9 @@ impl Campaign {
                         }
                         let seed = self.first + nth;
                         let cast = self.cast.unwrap_or_else(|| casts::of_seed(seed));
-                        let played = play(seed, cast, Faults::of_seed(seed));
+                        let Played { outcome, .. } = play(seed, cast, Faults::of_seed(seed));
                         let mut summary = lock(&summary);
-                        summary.0.add(seed, cast, played);
+                        summary.0.add(seed, cast, outcome);
                         if summary.1.elapsed() >= PROGRESS_EVERY {
                             summary.0.took = begin.elapsed();
                             println!("{} of {}", summary.0, self.seeds);
@@ -102,13 +115,13 @@ impl Campaign {
         });
         let (mut summary, _) = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
         summary.took = begin.elapsed();
-        summary.failures.sort();
+        summary.failures.sort_by_key(|failure| failure.seed);
         summary
     }
 }
 
 impl Summary {
-    fn add(&mut self, seed: u64, cast: &Named, played: Result<Report, String>) {
+    fn add(&mut self, seed: u64, cast: &'static Named, played: Result<Report, String>) {
         *self.seeds.entry(cast.name).or_default() += 1;
         match played {
             Ok(report) => {
@@ -119,8 +132,9 @@ impl Summary {
                 }
             }
             Err(why) => {
+                let why = format!("seed {seed} ({}): {why}\n  {}", cast.name, command(seed, cast));
                 println!("{why}");
-                self.failures.push((seed, why));
+                self.failures.push(Failure { seed, cast, why });
             }
         }
     }
@@ -144,19 +158,27 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Plays one seed: its report, if it ends as the world without faults does and breaks no promise.
-///
-/// # Errors
-/// It did not; with the command that plays it again.
-pub fn play(seed: u64, cast: &Named, faults: Faults) -> Result<Report, String> {
-    let outcome = catch_unwind(AssertUnwindSafe(|| ends_as_it_must(seed, cast, faults)));
-    let outcome = outcome.unwrap_or_else(|panic| Err(panic_text(panic.as_ref())));
-    outcome.map_err(|why| format!("seed {seed} ({}): {why}\n  {}", cast.name, command(seed, cast)))
+/// One seed, played.
+#[derive(Clone, Debug)]
+pub struct Played {
+    /// The report, if the world ends as the one without faults does and no promise is broken; else why not.
+    pub outcome: Result<Report, String>,
+    /// All that went wrong, in its order.
+    pub happened: Vec<Happened>,
 }
 
-fn ends_as_it_must(seed: u64, cast: &Named, faults: Faults) -> Result<Report, String> {
+/// Plays one seed.
+pub fn play(seed: u64, cast: &Named, faults: Faults) -> Played {
+    let world = World::of(seed, faults, cast.cast());
+    let injector = world.injector();
+    let outcome = catch_unwind(AssertUnwindSafe(|| ends_as_it_must(world, cast)));
+    let outcome = outcome.unwrap_or_else(|panic| Err(panic_text(panic.as_ref())));
+    Played { outcome, happened: injector.happened() }
+}
+
+fn ends_as_it_must(world: World, cast: &Named) -> Result<Report, String> {
     let expected = cast.expected()?;
-    let report = World::of(seed, faults, cast.cast()).run()?;
+    let report = world.run()?;
     if !report.violations.is_empty() {
         return Err(format!("{:#?}", report.violations));
     }
@@ -178,6 +200,34 @@ pub fn command(seed: u64, cast: &Named) -> String {
     format!(
         "{cast}MILLRACE_SEED={seed} cargo test -p millrace-simulation --test seeds one_seed -- --nocapture"
     )
+}
+
+/// Why a seed fails, told by as few faults as it takes, with the command that plays it with these alone.
+pub fn explain(seed: u64, cast: &Named, faults: &Faults) -> String {
+    let Some((few, why)) = shrink::seed(seed, cast, faults) else {
+        return format!(
+            "seed {seed} does not fail a second time: is there anything that its number does not decide?"
+        );
+    };
+    let list =
+        |text: fn(&Happened) -> String, between| few.iter().map(text).collect::<Vec<_>>().join(between);
+    let (lines, spots) = (
+        list(|happened| format!("  {}: {}", happened.spot, happened.what), "\n"),
+        list(|happened| happened.spot.to_string(), " "),
+    );
+    let (n, command) = (few.len(), command(seed, cast));
+    format!("seed {seed} fails with {n} faults alone:\n{lines}\n{why}\n  MILLRACE_FAULTS='{spots}' {command}")
+}
+
+/// The faults of this seed; of these only those that `MILLRACE_FAULTS` names, if it is set.
+///
+/// # Errors
+/// It names none that there can be.
+pub fn faults_from_environment(seed: u64) -> Result<Faults, String> {
+    let faults = Faults::of_seed(seed);
+    let Ok(spots) = std::env::var("MILLRACE_FAULTS") else { return Ok(faults) };
+    let spots = spots.split_whitespace().map(str::parse).collect::<Result<Vec<Spot>, _>>();
+    spots.map(|spots| faults.only(spots)).map_err(|why| format!("MILLRACE_FAULTS: {why}"))
 }
 
 /// A number from the environment.

@@ -39,7 +39,8 @@ pub fn of_seed(seed: u64) -> &'static Named {
 }
 
 impl Named {
-    const fn new(name: &'static str, cast: fn() -> Cast) -> Self {
+    /// A cast of this name.
+    pub const fn new(name: &'static str, cast: fn() -> Cast) -> Self {
         Self { name, cast, expected: OnceLock::new() }
     }
 

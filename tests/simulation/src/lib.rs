@@ -6,7 +6,7 @@
 //! - [`operator`]: a workflow that people intervene in.
 //! - [`World`]: the processes, killed and started again.
 //! - [`check`]: what must hold of every run afterwards.
-//! - [`casts`], [`campaign`]: who plays with a seed, and many seeds.
+//! - [`casts`], [`campaign`], [`shrink`]: who plays with a seed, many seeds, and the few faults that make one fail.
 
 pub mod campaign;
 pub mod casts;
@@ -15,6 +15,7 @@ pub mod family;
 pub mod operator;
 pub mod programs;
 pub mod reference;
+pub mod shrink;
 pub mod workflows;
 mod world;
 

@@ -2,10 +2,11 @@
 //! with progress, an exclusive activity, timers short and long, signals, published state, cancellation.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::try_join_all;
 use millrace::prelude::*;
+use millrace_conformance::Process;
 use millrace_engine::ports::Clock;
 use serde::{Deserialize, Serialize};
 
@@ -20,47 +21,87 @@ impl Time {
     }
 }
 
-/// Watches the exclusive activity from outside: who runs now, and which epochs have run.
-#[derive(Default)]
+/// Watches the exclusive activity from outside: who runs now, and which epochs have run. Each process has its own, over
+/// what all of them share.
+#[derive(Clone, Default)]
 pub struct Probe {
-    seen: Mutex<BTreeMap<String, Seen>>,
-    /// Two attempts that overlapped, epochs that did not rise.
-    pub violations: Mutex<Vec<String>>,
+    seen: Arc<Mutex<Watched>>,
+    process: Option<Process>,
+}
+
+#[derive(Default)]
+struct Watched {
+    runs: BTreeMap<String, Seen>,
+    violations: Vec<String>,
+    processes: u64,
 }
 
 /// One run's exclusive activity.
 #[derive(Default)]
 struct Seen {
-    running: u32,
+    inside: BTreeMap<u64, Who>,
     epoch: u64,
 }
 
-struct Inside<'a>(&'a Probe, String);
+/// Who is inside, and how often it had stood still when it came.
+type Who = Option<(Process, u64)>;
+
+struct Inside {
+    probe: Probe,
+    run: String,
+    epoch: u64,
+}
 
 impl Probe {
-    fn enter(&self, run: &str, epoch: u64) -> Inside<'_> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = seen.entry(run.to_owned()).or_default();
-        if seen.running > 0 {
-            self.violation(format!("G11: {run}: two attempts of an exclusive activity at once"));
-        }
-        if epoch <= seen.epoch {
-            self.violation(format!("G11: {run}: epoch {epoch} after epoch {}", seen.epoch));
-        }
-        (seen.running, seen.epoch) = (seen.running + 1, epoch);
-        Inside(self, run.to_owned())
+    /// The same for one more process.
+    pub fn of_process(&self, process: &Process) -> Self {
+        self.watched().processes += 1;
+        Self { seen: self.seen.clone(), process: Some(process.clone()) }
     }
 
-    fn violation(&self, text: String) {
-        self.violations.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    /// How many processes have begun: each that was killed comes back as another.
+    pub fn processes(&self) -> u64 {
+        self.watched().processes
+    }
+
+    /// Two attempts that overlapped, epochs that did not rise.
+    pub fn violations(&self) -> Vec<String> {
+        self.watched().violations.clone()
+    }
+
+    /// What a resource does that knows of epochs: it refuses one that has been succeeded.
+    fn enter(&self, run: &str, epoch: u64) -> Option<Inside> {
+        let mut watched = self.watched();
+        let Watched { runs, violations, .. } = &mut *watched;
+        let seen = runs.entry(run.to_owned()).or_default();
+        // One that stood still does not know that its lease has lapsed. Its epoch tells everybody else.
+        let is_awake =
+            |who: &Who| who.as_ref().is_none_or(|(process, freezes)| process.freezes() == *freezes);
+        let who = self.process.clone().map(|process| (process.clone(), process.freezes()));
+        let has_slept = who.as_ref().is_some_and(|(_, freezes)| *freezes > 0);
+        if epoch < seen.epoch && has_slept {
+            return None; // It stood still between its claim and its code.
+        }
+        if epoch <= seen.epoch {
+            violations.push(format!("G11: {run}: epoch {epoch} after epoch {}", seen.epoch));
+        }
+        if seen.inside.values().any(is_awake) {
+            violations.push(format!("G11: {run}: two attempts of an exclusive activity at once"));
+        }
+        seen.inside.insert(epoch, who);
+        seen.epoch = seen.epoch.max(epoch);
+        Some(Inside { probe: self.clone(), run: run.to_owned(), epoch })
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Inside<'_> {
+impl Drop for Inside {
     fn drop(&mut self) {
-        let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(seen) = seen.get_mut(&self.1) {
-            seen.running -= 1;
+        if let Some(seen) = self.probe.watched().runs.get_mut(&self.run) {
+            seen.inside.remove(&self.epoch);
         }
     }
 }
@@ -107,7 +148,7 @@ async fn charge(
     time: Shared<Time>,
 ) -> Result<String, ActivityError> {
     let run = ctx.run_id().map(|run| run.to_string()).unwrap_or_default();
-    let _inside = probe.enter(&run, ctx.epoch());
+    let Some(_inside) = probe.enter(&run, ctx.epoch()) else { return Err("another holds the lease".into()) };
     time.pass(secs(90)).await;
     Ok("charged".into())
 }

@@ -119,6 +119,11 @@ impl World {
         }
     }
 
+    /// What goes wrong in it, and what has.
+    pub fn injector(&self) -> Arc<Injector> {
+        self.injector.clone()
+    }
+
     /// Starts everything, lets it run to rest, and checks it.
     pub fn run(self) -> Result<Report, String> {
         let begin = self.sim.clock().now();
@@ -147,7 +152,7 @@ impl World {
         let checked =
             self.sim.block_on(async move { check::histories(&client, &cast, clock, probe).await }, LONGEST);
         let mut violations = checked.map_err(|stuck| self.stuck(&format!("{stuck:?}")))?;
-        violations.extend(self.probe.violations.lock().map(|v| v.clone()).unwrap_or_default());
+        violations.extend(self.probe.violations());
         Ok(Report {
             ends,
             trace_hash: self.sim.trace_hash(),
@@ -217,8 +222,7 @@ impl World {
     /// The ports as one process has them: with faults, and its own crashes.
     fn ports(&self, process: &Process) -> Ports {
         let bare = self.bare_ports(process);
-        let dying = process.clone();
-        Faulty::wrap(&bare, self.injector.clone(), move || dying.kill())
+        Faulty::of_process(&bare, self.injector.clone(), process)
     }
 
     fn bare_ports(&self, process: &Process) -> Ports {
@@ -237,8 +241,8 @@ impl World {
         Client::new(ports, Keys::new(Namespace::default()), None)
     }
 
-    fn app(&self) -> App {
-        (self.cast.app)(self.sim.clock(), self.probe.clone())
+    fn app(&self, process: &Process, ports: &Ports) -> App {
+        (self.cast.app)(ports.clock.clone(), Arc::new(self.probe.of_process(process)))
     }
 
     fn share(&self) -> Self {
@@ -255,16 +259,18 @@ impl World {
     fn orchestrator(&self, name: &str) {
         let world = self.share();
         self.sim.supervise(name, move |process| {
-            let (ports, app) = (world.ports(&process), world.app());
+            let ports = world.ports(&process);
+            let app = world.app(&process, &ports);
             let offload_above_bytes = world.offload_above_bytes;
             let build = "sim".into();
             let config = OrchestratorConfig { build, offload_above_bytes, ..OrchestratorConfig::default() };
+            let clock = ports.clock.clone();
             let orchestrator = Arc::new(
                 Orchestrator::new(ports, app.workflow_code(), config)
                     .with_local_activities(app.activity_code()),
             );
             for queue in [QueueName::inbox(), QueueName::events()] {
-                let (orchestrator, clock) = (orchestrator.clone(), world.sim.clock());
+                let (orchestrator, clock) = (orchestrator.clone(), clock.clone());
                 process.spawn(async move {
                     loop {
                         if orchestrator.poll(&queue).await.is_err() {
@@ -280,7 +286,8 @@ impl World {
         let world = self.share();
         self.sim.supervise(name, move |process| {
             let Ok(queue) = TaskQueue::new(queue) else { return };
-            let (ports, app) = (world.ports(&process), world.app());
+            let ports = world.ports(&process);
+            let app = world.app(&process, &ports);
             let worker = Worker::new(
                 ports,
                 app.activity_code(),
@@ -295,7 +302,8 @@ impl World {
     fn ticker(&self) {
         let world = self.share();
         self.sim.supervise("ticker", move |process| {
-            let (ports, clock) = (world.ports(&process), world.sim.clock());
+            let ports = world.ports(&process);
+            let clock = ports.clock.clone();
             let ticker = Ticker::new(ports.clone(), Keys::new(Namespace::default()));
             let dead_letters = DeadLetters::new(ports);
             process.spawn(async move {

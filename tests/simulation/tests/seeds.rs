@@ -30,8 +30,11 @@ fn g8_one_seed_twice_is_the_same_to_the_byte() {
 fn one_seed() {
     let Some(seed) = campaign::number("MILLRACE_SEED").unwrap() else { return };
     let cast = campaign::cast_from_environment().unwrap().unwrap_or_else(|| casts::of_seed(seed));
-    let report = campaign::play(seed, cast, Faults::of_seed(seed)).unwrap_or_else(|why| panic!("{why}"));
-    println!("{}: {report:#?}", cast.name);
+    let faults = campaign::faults_from_environment(seed).unwrap();
+    match campaign::play(seed, cast, faults.clone()).outcome {
+        Ok(report) => println!("{}: {report:#?}", cast.name),
+        Err(why) => panic!("{why}\n{}", campaign::explain(seed, cast, &faults)),
+    }
 }
 
 /// With pauses, retries at once, resets, forks, signals in order: in the end nobody can tell.
@@ -42,6 +45,8 @@ fn g1_to_g11_every_seed_ends_as_the_faultless_world_does() {
     }
     let summary = Campaign::from_environment(SEEDS).unwrap().run();
     println!("{summary}\n{}", summary.fault_table());
-    let failures: Vec<_> = summary.failures.iter().map(|(_, why)| why.as_str()).collect();
-    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    let Some(first) = summary.failures.first() else { return };
+    let explained = campaign::explain(first.seed, first.cast, &Faults::of_seed(first.seed));
+    let all: Vec<_> = summary.failures.iter().map(|failure| failure.why.as_str()).collect();
+    panic!("{}\n\n{explained}", all.join("\n\n"));
 }

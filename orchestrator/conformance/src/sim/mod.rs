@@ -58,6 +58,10 @@ struct Inner {
     steps: u64,
     tasks: BTreeMap<u64, Task>,
     processes: BTreeMap<u64, String>,
+    /// The processes that stand still, with their tasks that would run.
+    frozen: BTreeMap<u64, BTreeSet<u64>>,
+    /// How often each process has stood still.
+    freezes: BTreeMap<u64, u64>,
     supervised: BTreeMap<String, Arc<dyn Fn(Process) + Send + Sync>>,
     timers: BTreeMap<(Timestamp, u64), Waker>,
     trace: Vec<String>,
@@ -83,6 +87,8 @@ impl Sim {
             steps: 0,
             tasks: BTreeMap::new(),
             processes: BTreeMap::new(),
+            frozen: BTreeMap::new(),
+            freezes: BTreeMap::new(),
             supervised: BTreeMap::new(),
             timers: BTreeMap::new(),
             trace: Vec::new(),
@@ -110,6 +116,11 @@ impl Sim {
     /// The world's clock.
     pub fn clock(&self) -> Arc<dyn Clock> {
         Arc::new(ports::SimClock(self.clone()))
+    }
+
+    /// A clock that is wrong by so much when the world begins, and too fast by so many millionths.
+    pub fn skewed_clock(&self, offset_ms: i64, ppm: i64) -> Arc<dyn Clock> {
+        Arc::new(ports::SkewedClock { sim: self.clone(), offset_ms, ppm })
     }
 
     /// The world's random bits.
@@ -213,6 +224,9 @@ impl Sim {
             let nth = inner.schedule.below(ready.len() as u64) as usize;
             let id = *ready.iter().nth(nth)?;
             ready.remove(&id);
+            if inner.holds_back(id) {
+                continue;
+            }
             if let Some(future) = inner.tasks.get_mut(&id).and_then(|task| task.future.take()) {
                 inner.hash.write_u64(id);
                 inner.steps += 1;
@@ -251,5 +265,12 @@ impl Inner {
     fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
+    }
+
+    /// Keeps a task of a frozen process for later.
+    fn holds_back(&mut self, task: u64) -> bool {
+        let process = self.tasks.get(&task).map(|task| task.process);
+        let held = process.and_then(|process| self.frozen.get_mut(&process));
+        held.map(|held| held.insert(task)).is_some()
     }
 }

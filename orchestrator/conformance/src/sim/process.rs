@@ -1,7 +1,9 @@
 //! A simulated process: tasks that die together.
 
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -52,12 +54,51 @@ impl Process {
         Arc::new(self.clone())
     }
 
+    /// Stands still for so long: none of its tasks runs, and what it waits for goes on without it. Await it where it should
+    /// stop.
+    pub async fn freeze(&self, time: Duration) {
+        {
+            let mut inner = self.sim.world.lock();
+            *inner.freezes.entry(self.id).or_default() += 1;
+            inner.frozen.entry(self.id).or_default();
+        }
+        self.sim.note(format_args!("{} is frozen", self.name));
+        let (process, clock) = (self.clone(), self.sim.clock());
+        self.sim.process("supervisor").spawn(async move {
+            clock.sleep_until(clock.now().plus(time)).await;
+            process.thaw();
+        });
+        let mut has_stopped = false;
+        poll_fn(|context| match std::mem::replace(&mut has_stopped, true) {
+            true => Poll::Ready(()),
+            false => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    fn thaw(&self) {
+        let mut inner = self.sim.world.lock();
+        let held = inner.frozen.remove(&self.id).unwrap_or_default();
+        drop(inner);
+        self.sim.note(format_args!("{} wakes", self.name));
+        self.sim.world.ready.lock().unwrap_or_else(PoisonError::into_inner).extend(held);
+    }
+
+    /// How often it has stood still.
+    pub fn freezes(&self) -> u64 {
+        self.sim.world.lock().freezes.get(&self.id).copied().unwrap_or(0)
+    }
+
     /// Ends it: none of its tasks runs again, and all they hold is dropped. A supervised process comes back.
     pub fn kill(&self) {
         let mut inner = self.sim.world.lock();
         if inner.processes.remove(&self.id).is_none() {
             return;
         }
+        inner.frozen.remove(&self.id);
         let mut dead = Vec::new();
         let ids: Vec<u64> =
             inner.tasks.iter().filter(|(_, task)| task.process == self.id).map(|(id, _)| *id).collect();
