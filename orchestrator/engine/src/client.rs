@@ -239,7 +239,7 @@ mod tests {
             input: Payload::null(),
             unread: Unread::default(),
         };
-        run.apply(&Event { n: 1, t: began, kind: EventKind::RunContinuedAsNew(continued.into()) });
+        run.apply(&Event { n: 1, t: began, kind: EventKind::RunContinuedAsNew(continued) });
         let signal = json!({"id": "a", "name": "note", "request_id": "r"});
         let signal = InboxMessage::Signal(serde_json::from_value(signal).unwrap());
         assert_eq!(without_trace(&signal, Some(first), &run), None);

@@ -173,6 +173,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Until all that was started has made its steps.
+    #[allow(clippy::disallowed_methods, reason = "a benchmark waits in real time")]
     async fn drain(&mut self) -> anyhow::Result<()> {
         let (mut last, mut moved) = (0, now());
         loop {
