@@ -7,6 +7,8 @@
     reason = "tests may, and so may what they share"
 )]
 
+#[path = "large_payloads/pipe.rs"]
+mod pipe;
 mod toy;
 
 use std::sync::Arc;
@@ -15,18 +17,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::executor::block_on;
-use futures::future::BoxFuture;
-use millrace_core::{
-    ActivityOptions, ApplicationFailure, Blocked, Command, Coroutine, Event, EventKind, Fault, LocalActivity,
-    Namespace, Payload, RunInfo, TaskQueue, Unread, WorkflowCode, WorkflowId,
-};
+use millrace_core::{Blocked, EventKind, Namespace, Payload, WorkflowId};
 use millrace_engine::ports::{Condition, Ports, QueueName, Queues};
 use millrace_engine::{
-    ActivityCode, Attempt, Client, ClientError, ListFilter, LoadError, Orchestrator, OrchestratorConfig,
-    Outcome, Sweeper,
+    Client, ClientError, ListFilter, LoadError, Orchestrator, OrchestratorConfig, Outcome, Sweeper,
 };
 use millrace_format::message::InboxMessage;
 use millrace_format::{Keys, Line};
+use pipe::{Make, Pipe};
 use serde_json::json;
 use toy::faults::{Faulty, Write};
 use toy::watched::Watched;
@@ -41,91 +39,6 @@ fn text(length: usize) -> Payload {
 
 fn length(payload: &Payload) -> Payload {
     Payload::of(&payload.read::<String>().unwrap().len()).unwrap()
-}
-
-/// Hands its input to `make`, what that gives to `take`, and ends with how long what that gives is. Signals say what else.
-struct Pipe {
-    /// How long the result is that it gives when it is told to end.
-    result: usize,
-}
-
-impl WorkflowCode for Pipe {
-    fn instantiate(&self, _info: &RunInfo) -> Result<Box<dyn Coroutine>, Blocked> {
-        Ok(Box::new(Self { result: self.result }))
-    }
-}
-
-fn call(activity_id: u64, activity: &str, input: &Payload) -> Command {
-    Command::ScheduleActivity {
-        activity_id,
-        activity: activity.into(),
-        task_queue: TaskQueue::new("cpu").unwrap(),
-        input: input.clone(),
-        options: ActivityOptions::default(),
-    }
-}
-
-impl Coroutine for Pipe {
-    fn resume(&mut self, event: &Event) -> Result<Vec<Command>, Blocked> {
-        Ok(match &event.kind {
-            EventKind::RunStarted(e) if e.input.is_null() || e.continued_from.is_some() => vec![],
-            EventKind::RunStarted(e) => vec![call(1, "make", &e.input)],
-            EventKind::ActivityCompleted(e) if e.activity_id == 1 => vec![call(2, "take", &e.result)],
-            EventKind::ActivityCompleted(e) => vec![Command::CompleteRun(length(&e.result))],
-            EventKind::ActivityFailed(e) => vec![Command::FailRun(e.failure.fault.clone())],
-            EventKind::LocalActivityFailed(e) => vec![Command::FailRun(e.failure.fault.clone())],
-            EventKind::UpdateReceived(e) => {
-                vec![Command::CompleteUpdate(e.request_id.clone(), e.input.clone())]
-            }
-            EventKind::SignalReceived(e) => match e.name.as_str() {
-                "call" => vec![call(1, "make", &text(self.result))],
-                "local" => vec![Command::RunLocal(LocalActivity {
-                    activity_id: 1,
-                    activity: "make".into(),
-                    input: Payload::null(),
-                    options: ActivityOptions::default(),
-                })],
-                "next" => vec![Command::ContinueAsNew {
-                    workflow: "pipe".parse().unwrap(),
-                    input: e.input.clone(),
-                    unread: Unread::default(),
-                }],
-                "end" => vec![Command::CompleteRun(text(self.result))],
-                _ => vec![],
-            },
-            _ => vec![],
-        })
-    }
-}
-
-/// `make` gives a text of this length, or fails with details that long; `take` what it is given.
-#[derive(Clone, Copy)]
-enum Make {
-    Text(usize),
-    Failure(usize),
-}
-
-impl ActivityCode for Make {
-    fn knows(&self, _activity: &str) -> bool {
-        true
-    }
-
-    fn names(&self) -> Vec<String> {
-        vec![]
-    }
-
-    fn run(&self, attempt: Arc<dyn Attempt>) -> BoxFuture<'static, Result<Payload, Fault>> {
-        let task = attempt.task();
-        let answer = match (task.activity.as_str(), self) {
-            ("take", _) => Ok(task.input.clone()),
-            (_, Self::Text(length)) => Ok(text(*length)),
-            (_, Self::Failure(length)) => {
-                let boom = ApplicationFailure::new("Boom", "no").non_retryable().details(&text(*length));
-                Err(Fault::Application(boom))
-            }
-        };
-        async move { answer }.boxed()
-    }
 }
 
 fn orchestrator_of(ports: &Ports, result: usize) -> Orchestrator {
