@@ -1,7 +1,11 @@
 //! A small app, for the tests of the command line.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use futures::future::try_join_all;
 use millrace::prelude::*;
 use millrace::reject;
 use serde::{Deserialize, Serialize};
@@ -95,9 +99,55 @@ async fn four(_ctx: WorkflowContext) -> Result<u32, WorkflowError> {
     Ok(4)
 }
 
+/// What a journey really does leaves a line in this file: a crash test reads it.
+#[derive(Clone, Serialize, Deserialize)]
+struct Diary(PathBuf);
+
+impl Diary {
+    fn note(&self, line: &str) -> Result<(), ActivityError> {
+        let mut file = OpenOptions::new().create(true).append(true).open(&self.0)?;
+        Ok(file.write_all(format!("{line}\n").as_bytes())?)
+    }
+}
+
+#[activity(initial_interval = "50ms")]
+async fn walk(ctx: ActivityContext, (diary, step): (Diary, u32)) -> Result<u32, ActivityError> {
+    diary.note(&format!("walk {step}"))?;
+    if step % 3 == 1 && ctx.attempt == 1 {
+        return Err("stumbled".into());
+    }
+    Ok(step)
+}
+
+/// Pays, and nobody else does meanwhile.
+#[activity(start_to_close = "1h", heartbeat = "5s", exclusive, initial_interval = "50ms")]
+async fn pay(ctx: ActivityContext, diary: Diary) -> Result<u64, ActivityError> {
+    let (epoch, process) = (ctx.epoch(), std::process::id());
+    diary.note(&format!("pay {epoch} begin {process}"))?;
+    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    diary.note(&format!("pay {epoch} end {process}"))?;
+    Ok(epoch)
+}
+
+/// Steps side by side and one after the other, a timer, a signal, a payment, a child.
+#[workflow(accepts(Approve))]
+async fn journey(ctx: WorkflowContext, diary: Diary) -> Result<(u32, String, u32), WorkflowError> {
+    let side_by_side = (0..4).map(|step| ctx.activity(walk, (diary.clone(), step)));
+    let mut sum: u32 = try_join_all(side_by_side).await?.into_iter().sum();
+    ctx.sleep(millis(40)).await?;
+    for step in 4..8 {
+        sum += ctx.activity(walk, (diary.clone(), step)).await?;
+    }
+    let by = ctx.signals::<Approve>().recv().await?.by;
+    ctx.activity(pay, diary).await?;
+    let four = ctx.child(four, ()).await?;
+    Ok((sum, by, four))
+}
+
 fn main() -> ExitCode {
     let app =
         App::new().workflow(welcome).workflow(doomed).workflow(approval).workflow(order).activity(charge);
     let app = app.workflow(sum).workflow(sum_again).workflow(four);
+    let app = app.workflow(journey).activity(walk).activity(pay);
     app.activity(greet).standalone(greet).activity(refuse).standalone(refuse).main()
 }
