@@ -21,7 +21,7 @@ use millrace_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::call::Numbered;
+use crate::call::{Numbered, invalid};
 use crate::codec::Unread;
 use crate::host::{Ended, Journal, Kind};
 use crate::workflow::{Run, Workflow};
@@ -74,10 +74,6 @@ type Mapped<A> = Result<Vec<Result<<A as Activity>::Output, ActivityFailure>>, W
 enum Items {
     Here(Vec<Payload>),
     Pages(Paging),
-}
-
-fn invalid(error: impl std::fmt::Display) -> ApplicationFailure {
-    ApplicationFailure::new("InvalidOption", error).non_retryable()
 }
 
 impl<A: Activity> MapCall<A> {

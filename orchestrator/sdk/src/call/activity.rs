@@ -11,8 +11,8 @@ use millrace_core::{
     TaskQueue,
 };
 
-use super::Within;
 use super::numbered::Numbered;
+use super::{Within, invalid};
 use crate::host::{Ended, Kind, SHIELDED};
 use crate::{Activity, Canceled, OnCancel, Retry};
 
@@ -51,7 +51,7 @@ impl Asked {
 }
 
 fn queue(name: &str) -> Result<TaskQueue, ApplicationFailure> {
-    TaskQueue::new(name).map_err(|error| ApplicationFailure::new("InvalidOption", error).non_retryable())
+    TaskQueue::new(name).map_err(invalid)
 }
 
 /// A failure of a call that no worker has seen the end of.

@@ -13,6 +13,7 @@ use millrace_core::{
 use millrace_format::Attributes;
 use serde::Serialize;
 
+use super::invalid;
 use super::numbered::Numbered;
 use crate::codec::Unread;
 use crate::host::Ended;
@@ -40,10 +41,6 @@ impl Asked {
         let Self { workflow, workflow_id, input, options } = self;
         Command::StartChild { child_id, workflow, workflow_id, input, options }
     }
-}
-
-fn invalid(error: impl std::fmt::Display) -> ApplicationFailure {
-    ApplicationFailure::new("InvalidOption", error).non_retryable()
 }
 
 fn failure<W: Workflow>(fault: Fault) -> WorkflowFailure {

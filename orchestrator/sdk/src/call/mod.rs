@@ -32,6 +32,11 @@ use crate::host::{Journal, Kind, ScopeId};
 use crate::{Signal, Workflow, WorkflowError};
 pub(crate) use numbered::Numbered;
 
+/// What fails a call that was asked for something that cannot be.
+pub(crate) fn invalid(error: impl std::fmt::Display) -> ApplicationFailure {
+    ApplicationFailure::new("InvalidOption", error).non_retryable()
+}
+
 /// A value as JSON; `of` says whose it is.
 pub(crate) fn plain<T: Serialize + ?Sized>(value: &T, of: &str) -> Result<Payload, ApplicationFailure> {
     Payload::of(value).map_err(|error| {

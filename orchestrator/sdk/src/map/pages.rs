@@ -18,10 +18,10 @@ use millrace_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::ItemCall;
 use super::shard::{Gathered, How, ShardJob, ShardMarker, Source};
 use super::tolerance::Tolerance;
-use super::{ItemCall, invalid};
-use crate::call::Signals;
+use crate::call::{Signals, invalid};
 use crate::codec::Unread;
 use crate::host::Journal;
 use crate::workflow::{Message, Run, Workflow};

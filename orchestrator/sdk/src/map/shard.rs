@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::pages::PageCall;
 use super::tolerance::Tolerance;
-use super::{CONCURRENCY, Item, ItemCall, invalid};
+use super::{CONCURRENCY, Item, ItemCall};
+use crate::call::invalid;
 use crate::host::Journal;
 use crate::workflow::{Run, Workflow};
 use crate::{Activity, WorkflowContext, WorkflowError};
