@@ -73,6 +73,10 @@ faults! {
     Freeze,
     /// The process begins with a clock that is wrong by up to two minutes, and too fast or too slow by up to a minute a day.
     ClockSkew,
+    /// The same code is deployed as another build.
+    Deploy,
+    /// Code is deployed that blocks every run, and repaired hours later.
+    BadDeploy,
 }
 
 /// One fault that happened: the nth time that it could have happened to this process. The same in a second run of the same
@@ -139,6 +143,7 @@ impl Faults {
                 Fault::Freeze => 40,
                 Fault::Stall | Fault::CrashBefore | Fault::CrashAfter => 100,
                 Fault::Reorder | Fault::ClockSkew => 5_000,
+                Fault::Deploy => 1_000,
                 _ => 600,
             };
             let rate = if rng.happens(4_000) { 0 } else { rng.below(most) as u32 + 1 };
@@ -216,7 +221,7 @@ impl Injector {
 
     /// Whether the fault happens to this process this time. Each spot has a number of its own, so one fault less does not
     /// move the others.
-    pub(crate) fn happens(&self, process: &str, fault: Fault, what: impl FnOnce() -> String) -> bool {
+    pub fn happens(&self, process: &str, fault: Fault, what: impl FnOnce() -> String) -> bool {
         let mut inner = self.lock();
         let rate = inner.faults.per_10_000.get(&fault).copied().unwrap_or(0);
         let asked = inner.asked.entry((process.to_owned(), fault)).or_default();
@@ -235,7 +240,7 @@ impl Injector {
     }
 
     /// A duration up to `longest`, for the fault that has just happened to this process; often a short one.
-    pub(crate) fn duration(&self, process: &str, longest: Duration) -> Duration {
+    pub fn duration(&self, process: &str, longest: Duration) -> Duration {
         let most = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
         self.detail(process, |rng| {
             let most = if rng.happens(5_000) { most / 60 } else { most };
@@ -248,7 +253,7 @@ impl Injector {
     }
 
     /// Draws from the numbers of the fault that has just happened to this process.
-    pub(crate) fn detail<T>(&self, process: &str, draw: impl FnOnce(&mut Rng) -> T) -> T {
+    pub fn detail<T>(&self, process: &str, draw: impl FnOnce(&mut Rng) -> T) -> T {
         draw(self.lock().details.entry(process.to_owned()).or_insert_with(|| Rng::new(0)))
     }
 

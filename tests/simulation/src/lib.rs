@@ -5,17 +5,20 @@
 //! - [`programs`], [`reference`]: workflows made by chance, and a naive interpreter of them.
 //! - [`operator`]: a workflow that people intervene in.
 //! - [`World`]: the processes, killed and started again.
-//! - [`check`]: what must hold of every run afterwards.
+//! - [`check`]: what must hold of every run afterwards; [`watch`]: what must hold at any time.
+//! - [`deploys`]: other builds, and code that blocks every run.
 //! - [`casts`], [`campaign`], [`shrink`]: who plays with a seed, many seeds, and the few faults that make one fail.
 
 pub mod campaign;
 pub mod casts;
 pub mod check;
+pub mod deploys;
 pub mod family;
 pub mod operator;
 pub mod programs;
 pub mod reference;
 pub mod shrink;
+pub mod watch;
 pub mod workflows;
 mod world;
 

@@ -18,12 +18,17 @@ use millrace_local::Memory;
 use serde_json::{Value, json};
 
 use crate::casts::Ends;
+use crate::deploys::Deployment;
 use crate::family::{EntityWorkflow, FamilyWorkflow, Ledger, StewardWorkflow};
+use crate::watch::Watch;
 use crate::workflows::{EverythingWorkflow, PatientWorkflow, Probe, app};
 use crate::{check, operator};
 
 /// No run takes longer than this, whatever happens to it.
 const LONGEST: Duration = Duration::from_secs(4 * 86_400);
+
+/// Those that run the workflows' code, and are deployed anew.
+const ORCHESTRATORS: [&str; 2] = ["orchestrator-1", "orchestrator-2"];
 
 /// The workflows that come to an end, those that others start among them.
 const IDS: [&str; 12] = [
@@ -71,6 +76,8 @@ pub struct World {
     cast: Arc<Cast>,
     sim: Sim,
     memory: Arc<Memory>,
+    watch: Arc<Watch>,
+    deployment: Deployment,
     injector: Arc<Injector>,
     probe: Arc<Probe>,
     /// Odd worlds keep their larger payloads apart from the history's text; it must make no difference to anybody. Not all of
@@ -111,7 +118,9 @@ impl World {
         let offload_above_bytes = if seed % 2 == 1 { 40 } else { SEAL_AT };
         Self {
             cast,
+            watch: Watch::new(memory.clone()),
             memory,
+            deployment: Deployment::default(),
             injector: Injector::new(faults),
             probe: Arc::default(),
             offload_above_bytes,
@@ -127,8 +136,14 @@ impl World {
     /// Starts everything, lets it run to rest, and checks it.
     pub fn run(self) -> Result<Report, String> {
         let begin = self.sim.clock().now();
+        for name in ORCHESTRATORS {
+            self.orchestrator(name);
+        }
+        let (sim, injector) = (self.sim.clone(), self.injector.clone());
+        let names = ORCHESTRATORS.map(str::to_owned).into();
+        let deploys = self.deployment.clone().goes_on(sim, injector, names);
+        self.sim.process("deployer").spawn(deploys);
         for n in 1..=2 {
-            self.orchestrator(&format!("orchestrator-{n}"));
             self.worker(&format!("cpu-{n}"), "cpu");
             self.worker(&format!("gpu-{n}"), "gpu");
         }
@@ -153,6 +168,7 @@ impl World {
             self.sim.block_on(async move { check::histories(&client, &cast, clock, probe).await }, LONGEST);
         let mut violations = checked.map_err(|stuck| self.stuck(&format!("{stuck:?}")))?;
         violations.extend(self.probe.violations());
+        violations.extend(self.watch.violations());
         Ok(Report {
             ends,
             trace_hash: self.sim.trace_hash(),
@@ -227,8 +243,8 @@ impl World {
 
     fn bare_ports(&self, process: &Process) -> Ports {
         Ports {
-            store: self.memory.clone(),
-            queues: self.memory.clone(),
+            store: self.watch.clone(),
+            queues: self.watch.clone(),
             clock: self.sim.clock(),
             entropy: self.sim.entropy(),
             spawn: process.spawner(),
@@ -250,6 +266,8 @@ impl World {
             cast: self.cast.clone(),
             sim: self.sim.clone(),
             memory: self.memory.clone(),
+            watch: self.watch.clone(),
+            deployment: self.deployment.clone(),
             injector: self.injector.clone(),
             probe: self.probe.clone(),
             offload_above_bytes: self.offload_above_bytes,
@@ -262,11 +280,11 @@ impl World {
             let ports = world.ports(&process);
             let app = world.app(&process, &ports);
             let offload_above_bytes = world.offload_above_bytes;
-            let build = "sim".into();
+            let build = world.deployment.build();
             let config = OrchestratorConfig { build, offload_above_bytes, ..OrchestratorConfig::default() };
             let clock = ports.clock.clone();
             let orchestrator = Arc::new(
-                Orchestrator::new(ports, app.workflow_code(), config)
+                Orchestrator::new(ports, world.deployment.of(app.workflow_code()), config)
                     .with_local_activities(app.activity_code()),
             );
             for queue in [QueueName::inbox(), QueueName::events()] {

@@ -113,6 +113,15 @@ impl Sim {
         start(self.process(name));
     }
 
+    /// Kills the processes of this name. Supervised ones come back.
+    pub fn kill(&self, name: &str) {
+        let inner = self.world.lock();
+        let all = inner.processes.iter().filter(|(_, of)| *of == name).map(|(id, _)| *id);
+        let doomed: Vec<_> = all.map(|id| Process::new(self.clone(), id, name)).collect();
+        drop(inner);
+        doomed.iter().for_each(Process::kill);
+    }
+
     /// The world's clock.
     pub fn clock(&self) -> Arc<dyn Clock> {
         Arc::new(ports::SimClock(self.clone()))

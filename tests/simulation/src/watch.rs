@@ -1,0 +1,176 @@
+//! Stands right before the bucket and the queues, behind all faults, and sees what really comes about: histories that
+//! only grow, effects that a history has recorded before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use millrace_engine::ports::{
+    Condition, DeleteError, Delivery, ETag, ObjectStore, OutMessage, PutError, QueueError, QueueName, Queues,
+    Receipt, SendError, StoreError, Stored,
+};
+use millrace_local::Memory;
+use serde_json::Value;
+
+/// The bucket and the queues, watched.
+pub struct Watch {
+    memory: Arc<Memory>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    runs: BTreeMap<String, Log>,
+    violations: Vec<String>,
+}
+
+/// What has been committed of one run.
+#[derive(Default)]
+struct Log {
+    /// Each event's line, as a number.
+    lines: BTreeMap<u64, u64>,
+    /// What the events ask for.
+    asked: BTreeSet<(&'static str, u64)>,
+}
+
+/// The events that ask for an effect, and the field that tells which.
+const ASKING: [(&str, &str); 3] =
+    [("ActivityScheduled", "activity_id"), ("TimerStarted", "timer_id"), ("ChildScheduled", "child_id")];
+
+impl Watch {
+    /// Watches this bucket and these queues.
+    pub fn new(memory: Arc<Memory>) -> Arc<Self> {
+        Arc::new(Self { memory, seen: Mutex::default() })
+    }
+
+    /// What must not have happened, but did.
+    pub fn violations(&self) -> Vec<String> {
+        self.seen().violations.clone()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    /// G2: what is recorded once stays as it is, and nothing is left out between it and what follows.
+    fn committed(&mut self, key: &str, body: &[u8]) {
+        let Ok(text) = std::str::from_utf8(body) else { return };
+        let mut lines = text.lines();
+        let header: Value = lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+        let Some(run_id) = header["run_id"].as_str() else { return };
+        let log = self.runs.entry(run_id.to_owned()).or_default();
+        let known = log.lines.last_key_value().map_or(0, |(n, _)| *n);
+        let (first, last) = (header["first"].as_u64().unwrap_or(1), header["last"].as_u64().unwrap_or(0));
+        let is_new = log.lines.is_empty();
+        if last < known || (!is_new && first > known + 1) {
+            self.violations.push(format!("G2: {key} goes from event {known} to events {first} to {last}"));
+        }
+        for (line, n) in lines.zip(first..) {
+            let mut hasher = DefaultHasher::new();
+            line.hash(&mut hasher);
+            let hash = hasher.finish();
+            match log.lines.insert(n, hash) {
+                None => log.asked.extend(asks(line)),
+                Some(before) if before == hash => {}
+                Some(_) => self.violations.push(format!("G2: {key}: event {n} is another now: {line}")),
+            }
+        }
+    }
+
+    /// G1: an effect whose event is not in the bucket yet must not leave.
+    fn sent(&mut self, queue: &QueueName, body: &str) {
+        let is_ours = queue.carries_tasks() || *queue == QueueName::events();
+        let Some(message) = serde_json::from_str::<Value>(body).ok().filter(|_| is_ours) else { return };
+        let asked = match message["type"].as_str() {
+            _ if queue.carries_tasks() => ("activity_id", &message["run_id"], &message["activity_id"]),
+            Some("timer") => ("timer_id", &message["run_id"], &message["timer_id"]),
+            Some("start_child") => ("child_id", &message["parent"]["run_id"], &message["parent"]["child_id"]),
+            _ => return,
+        };
+        let (what, Some(run_id), Some(n)) = (asked.0, asked.1.as_str(), asked.2.as_u64()) else {
+            return self.violations.push(format!("G1: it cannot be told what asked for {body}"));
+        };
+        if !self.runs.get(run_id).is_some_and(|log| log.asked.contains(&(what, n))) {
+            self.violations.push(format!("G1: {what} {n} of run {run_id} leaves before its commit"));
+        }
+    }
+}
+
+fn asks(line: &str) -> Option<(&'static str, u64)> {
+    let (_, field) = ASKING.iter().find(|(kind, _)| line.contains(&format!("\"type\":\"{kind}\"")))?;
+    let event: Value = serde_json::from_str(line).ok()?;
+    Some((field, event[field].as_u64()?))
+}
+
+#[async_trait]
+impl ObjectStore for Watch {
+    async fn get(&self, key: &str) -> Result<Option<Stored>, StoreError> {
+        self.memory.get(key).await
+    }
+
+    async fn put(&self, key: &str, body: Bytes, condition: Condition) -> Result<ETag, PutError> {
+        let etag = self.memory.put(key, body.clone(), condition).await?;
+        if key.ends_with("/history") {
+            self.seen().committed(key, &body);
+        }
+        Ok(etag)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        ObjectStore::delete(&*self.memory, key).await
+    }
+
+    async fn delete_if(&self, key: &str, version: &ETag) -> Result<(), DeleteError> {
+        self.memory.delete_if(key, version).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        self.memory.list(prefix, after, before, limit).await
+    }
+}
+
+#[async_trait]
+impl Queues for Watch {
+    fn batch_limit(&self) -> usize {
+        self.memory.batch_limit()
+    }
+
+    async fn send(&self, queue: &QueueName, messages: Vec<OutMessage>) -> Vec<Result<(), SendError>> {
+        messages.iter().for_each(|message| self.seen().sent(queue, &message.body));
+        self.memory.send(queue, messages).await
+    }
+
+    async fn receive(
+        &self,
+        queue: &QueueName,
+        max: usize,
+        wait: Duration,
+        visibility: Duration,
+    ) -> Result<Vec<Delivery>, QueueError> {
+        self.memory.receive(queue, max, wait, visibility).await
+    }
+
+    async fn delete(&self, queue: &QueueName, receipts: &[Receipt]) -> Result<(), QueueError> {
+        Queues::delete(&*self.memory, queue, receipts).await
+    }
+
+    async fn change_visibility(
+        &self,
+        queue: &QueueName,
+        receipt: &Receipt,
+        visibility: Duration,
+    ) -> Result<(), QueueError> {
+        self.memory.change_visibility(queue, receipt, visibility).await
+    }
+}
