@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use millrace_conformance::{Faults, Rng};
 use millrace_core::{Payload, Status};
 
-use crate::{Cast, World, operator};
+use crate::{Cast, World, bazaar, operator};
 
 /// How each workflow ends: its status and result.
 pub type Ends = BTreeMap<String, (Status, Payload)>;
@@ -29,8 +29,11 @@ impl PartialEq for Named {
 impl Eq for Named {}
 
 /// All of them.
-pub static ALL: [Named; 2] =
-    [Named::new("everything", Cast::default), Named::new("operator", operator::cast)];
+pub static ALL: [Named; 3] = [
+    Named::new("everything", Cast::default),
+    Named::new("operator", operator::cast),
+    Named::new("bazaar", bazaar::cast),
+];
 
 /// The cast that plays in the world of this seed.
 pub fn of_seed(seed: u64) -> &'static Named {

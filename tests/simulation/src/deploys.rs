@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use millrace_conformance::{Fault, Injector, Sim};
-use millrace_core::{Blocked, Command, Coroutine, Event, RunInfo, WorkflowCode, WorkflowType};
+use millrace_core::{Blocked, Command, Coroutine, Event, Payload, RunInfo, WorkflowCode, WorkflowType};
 use millrace_engine::ports::Clock;
 
 /// How often somebody may want to deploy.
@@ -33,9 +33,9 @@ enum Wrong {
 pub struct Deployment(Arc<Mutex<(u64, Wrong)>>);
 
 impl Deployment {
-    /// The name of the build that is deployed.
-    pub fn build(&self) -> String {
-        format!("sim-{}", self.lock().0)
+    /// How many deployments there were.
+    pub fn build(&self) -> u64 {
+        self.lock().0
     }
 
     /// The code as it is deployed.
@@ -97,6 +97,10 @@ impl WorkflowCode for Deployed {
             }
             Wrong::Panics => Ok(Box::new(Panics)),
         }
+    }
+
+    fn refuses(&self, workflow: &WorkflowType, input: &Payload) -> Option<String> {
+        self.code.refuses(workflow, input)
     }
 
     fn version(&self, workflow: &WorkflowType) -> Option<String> {

@@ -4,11 +4,13 @@
 //! - [`workflows`], [`family`]: workflows that use everything the language has.
 //! - [`programs`], [`reference`]: workflows made by chance, and a naive interpreter of them.
 //! - [`operator`]: a workflow that people intervene in.
+//! - [`bazaar`]: what the others leave out.
 //! - [`World`]: the processes, killed and started again.
 //! - [`check`]: what must hold of every run afterwards; [`watch`]: what must hold at any time.
 //! - [`deploys`]: other builds, and code that blocks every run.
 //! - [`casts`], [`campaign`], [`shrink`]: who plays with a seed, many seeds, and the few faults that make one fail.
 
+pub mod bazaar;
 pub mod campaign;
 pub mod casts;
 pub mod check;
@@ -22,4 +24,4 @@ pub mod watch;
 pub mod workflows;
 mod world;
 
-pub use world::{Cast, Report, World};
+pub use world::{Cast, Outside, Report, World};

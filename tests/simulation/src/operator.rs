@@ -1,18 +1,16 @@
 //! A workflow that people intervene in: an operator pauses it and its activities, retries at once, resets and forks it, while
 //! two senders tell it things, each in an order of its own.
 
-use std::time::Duration;
-
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use millrace::Workflow;
 use millrace::prelude::*;
 use millrace_core::{Event, EventKind, WorkflowId};
-use millrace_engine::Client;
-use millrace_engine::ports::{Clock, Entropy};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::Cast;
 use crate::workflows::{flaky, square};
+use crate::{Cast, Outside};
 
 /// The workflow that is operated, and what is forked from it once it has ended.
 pub const DIARY: &str = "diary-1";
@@ -51,33 +49,24 @@ pub async fn diary(ctx: WorkflowContext) -> Result<Vec<Vec<u64>>, WorkflowError>
     Ok(heard.get())
 }
 
-async fn pause(clock: &dyn Clock, seconds: u64) {
-    clock.sleep_until(clock.now().plus(Duration::from_secs(seconds))).await;
-}
-
-async fn send(client: &Client, clock: &dyn Clock, message: &Value) {
-    while client.send_raw(message.to_string()).await.is_err() {
-        pause(clock, 1).await;
-    }
-}
-
 fn diary_id() -> Option<WorkflowId> {
     DIARY.parse().ok()
 }
 
 /// Sends its entries, each after the one before; looks later which of them a run has not heard of, for one that came while
 /// the run was being replaced is refused. `scattered`: how to mix the order of sending.
-pub async fn tells(client: Client, clock: std::sync::Arc<dyn Clock>, who: &'static str, scattered: u128) {
+async fn tells(outside: Outside, who: &'static str) {
+    let scattered = outside.entropy.bits();
     let Some(id) = diary_id() else { return };
     let key = |n: u64| format!("{who}-{n}");
     loop {
-        let told: Vec<String> = match client.history(&id, None).await {
+        let told: Vec<String> = match outside.client.history(&id, None).await {
             Ok((head, _)) if !head.header.status.is_open() && head.header.status.as_str() == "completed" => {
                 return;
             }
             Ok((_, events)) => events.iter().filter_map(|event| request(&event.kind)).collect(),
             Err(_) => {
-                pause(&*clock, 5).await;
+                outside.pause(5).await;
                 continue;
             }
         };
@@ -88,10 +77,10 @@ pub async fn tells(client: Client, clock: std::sync::Arc<dyn Clock>, who: &'stat
             if n > 1 {
                 signal["after"] = json!(key(n - 1));
             }
-            send(&client, &*clock, &signal).await;
-            pause(&*clock, 7).await;
+            outside.send(&signal).await;
+            outside.pause(7).await;
         }
-        pause(&*clock, 300).await;
+        outside.pause(300).await;
     }
 }
 
@@ -104,17 +93,13 @@ fn request(kind: &EventKind) -> Option<String> {
 
 /// Intervenes, as the seed says, until the diary has ended; then resets it and forks it. Whatever it holds back, it lets go
 /// on.
-pub async fn operates(
-    client: Client,
-    clock: std::sync::Arc<dyn Clock>,
-    entropy: std::sync::Arc<dyn Entropy>,
-) {
+async fn operates(outside: Outside) {
     let Some(id) = diary_id() else { return };
     let mut resets = 0;
     for n in 0_u64.. {
-        let bits = entropy.bits();
-        pause(&*clock, 20 + (bits % 100) as u64).await;
-        let Ok((head, _)) = client.history(&id, None).await else { continue };
+        let bits = outside.entropy.bits();
+        outside.pause(20 + (bits % 100) as u64).await;
+        let Ok((head, _)) = outside.client.history(&id, None).await else { continue };
         let (run_id, last) = (head.header.run_id.to_string(), head.header.last);
         let choice = (bits >> 16) as u64;
         let event = 1 + choice / 8 % last;
@@ -128,27 +113,27 @@ pub async fn operates(
             // The last event is the run's end.
             let cut = 1 + choice % (last - 1);
             let fork = json!({"type": "fork", "id": FORK, "from": DIARY, "from_run_id": run_id, "event": cut, "request_id": "fork"});
-            send(&client, &*clock, &fork).await;
-            send(&client, &*clock, &fork).await;
+            outside.send(&fork).await;
+            outside.send(&fork).await;
             if resets < 3 {
-                send(&client, &*clock, &json!({"event": cut, "type": "reset", "id": DIARY, "run_id": run_id, "request_id": request_id})).await;
+                outside.send(&json!({"event": cut, "type": "reset", "id": DIARY, "run_id": run_id, "request_id": request_id})).await;
             }
             return;
         }
         let activities = &head.header.activities;
         let activity = activities.get((choice / 8) as usize % activities.len().max(1)).map(|a| a.activity_id);
         match (choice % 8, activity) {
-            (0 | 1, _) => holds(&client, &*clock, (None, n), bits).await,
-            (2 | 3, Some(activity)) => holds(&client, &*clock, (Some(activity), n), bits).await,
+            (0 | 1, _) => holds(&outside, (None, n), bits).await,
+            (2 | 3, Some(activity)) => holds(&outside, (Some(activity), n), bits).await,
             (4..=6, Some(activity)) => {
                 let retry =
                     json!({"type": "retry", "id": DIARY, "activity_id": activity, "request_id": request_id});
-                send(&client, &*clock, &retry).await;
+                outside.send(&retry).await;
             }
             _ if resets < 3 => {
                 resets += 1;
-                send(&client, &*clock, &reset).await;
-                send(&client, &*clock, &reset).await;
+                outside.send(&reset).await;
+                outside.send(&reset).await;
             }
             _ => {}
         }
@@ -156,7 +141,7 @@ pub async fn operates(
 }
 
 /// Pauses, waits, and unpauses until that has come through.
-async fn holds(client: &Client, clock: &dyn Clock, (activity, n): (Option<u64>, u64), bits: u128) {
+async fn holds(outside: &Outside, (activity, n): (Option<u64>, u64), bits: u128) {
     let Some(id) = diary_id() else { return };
     let message = |what: &str, key: &str| {
         let mut message = json!({"type": what, "id": DIARY, "request_id": format!("{what}-{n}-{key}")});
@@ -165,13 +150,13 @@ async fn holds(client: &Client, clock: &dyn Clock, (activity, n): (Option<u64>, 
         }
         message
     };
-    send(client, clock, &message("pause", "1")).await;
-    pause(clock, 60 + (bits >> 64) as u64 % 400).await;
+    outside.send(&message("pause", "1")).await;
+    outside.pause(60 + (bits >> 64) as u64 % 400).await;
     // A pause that is on its way still holds back what was let go on before it came: it has come within minutes.
     for k in 0..40 {
-        send(client, clock, &message("unpause", &k.to_string())).await;
-        pause(clock, 30).await;
-        let Ok((head, events)) = client.history(&id, None).await else { continue };
+        outside.send(&message("unpause", &k.to_string())).await;
+        outside.pause(30).await;
+        let Ok((head, events)) = outside.client.history(&id, None).await else { continue };
         let pause_id = format!("pause-{n}-1");
         let has_come =
             !head.header.status.is_open() || events.iter().any(|event| is_pause(&event.kind, &pause_id));
@@ -205,6 +190,12 @@ fn in_order(events: &[Event]) -> Option<String> {
     None
 }
 
+/// Those who write in the diary, and the one who intervenes.
+fn outsiders(outside: Outside) -> Vec<BoxFuture<'static, ()>> {
+    let tell = SENDERS.map(|who| tells(outside.clone(), who).boxed());
+    [operates(outside).boxed()].into_iter().chain(tell).collect()
+}
+
 /// The world of the diary.
 pub fn cast() -> Cast {
     let start = json!({"type": "start", "workflow": DiaryWorkflow::NAME, "id": DIARY, "input": null, "request_id": "start-diary"});
@@ -213,7 +204,7 @@ pub fn cast() -> Cast {
         requests: vec![(0, start)],
         // The operator is refused what comes too late, and so are those who write while it resets.
         may_be_late: true,
-        is_operated: true,
+        outsiders,
         examine: in_order,
         ..Cast::default()
     }

@@ -2,6 +2,7 @@
 //! with progress, an exclusive activity, timers short and long, signals, published state, cancellation.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::try_join_all;
@@ -27,6 +28,9 @@ impl Time {
 pub struct Probe {
     seen: Arc<Mutex<Watched>>,
     process: Option<Process>,
+    build: u64,
+    /// How many attempts run here of which one at a time may.
+    squeezed: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -34,6 +38,8 @@ struct Watched {
     runs: BTreeMap<String, Seen>,
     violations: Vec<String>,
     processes: u64,
+    /// The tokens of activities that somebody else completes, with what they ask.
+    asked: Vec<(String, u64)>,
 }
 
 /// One run's exclusive activity.
@@ -53,10 +59,39 @@ struct Inside {
 }
 
 impl Probe {
-    /// The same for one more process.
-    pub fn of_process(&self, process: &Process) -> Self {
+    /// The same for one more process, of this build.
+    pub fn of_process(&self, process: &Process, build: u64) -> Self {
         self.watched().processes += 1;
-        Self { seen: self.seen.clone(), process: Some(process.clone()) }
+        Self { process: Some(process.clone()), ..self.of_build(build) }
+    }
+
+    /// The same for whoever looks at runs with the code of this build.
+    pub fn of_build(&self, build: u64) -> Self {
+        Self { seen: self.seen.clone(), build, ..Self::default() }
+    }
+
+    /// How many deployments its process has come after.
+    pub fn build(&self) -> u64 {
+        self.build
+    }
+
+    /// An attempt whose activity is limited to one at a time in each process.
+    pub(crate) fn squeezes(&self) -> Squeezed {
+        let before = self.squeezed.fetch_add(1, Ordering::SeqCst);
+        if before > 0 {
+            self.watched().violations.push(format!("{} attempts at once, and the limit is 1", before + 1));
+        }
+        Squeezed(self.squeezed.clone())
+    }
+
+    /// Leaves the end of an activity to whoever has the token.
+    pub(crate) fn asks(&self, token: String, n: u64) {
+        self.watched().asked.push((token, n));
+    }
+
+    /// What was asked, in its order.
+    pub(crate) fn asked(&self) -> Vec<(String, u64)> {
+        self.watched().asked.clone()
     }
 
     /// How many processes have begun: each that was killed comes back as another.
@@ -103,6 +138,15 @@ impl Drop for Inside {
         if let Some(seen) = self.probe.watched().runs.get_mut(&self.run) {
             seen.inside.remove(&self.epoch);
         }
+    }
+}
+
+/// One attempt of an activity that is limited.
+pub(crate) struct Squeezed(Arc<AtomicU64>);
+
+impl Drop for Squeezed {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use millrace::{App, Workflow};
 use millrace_conformance::{Fault, Faults, Faulty, Injector, Process, Sim};
-use millrace_core::{Event, Namespace, Status, TaskQueue, WorkflowId};
-use millrace_engine::ports::{Clock, ObjectStore, Ports, QueueName, Queues};
+use millrace_core::{Event, Namespace, Payload, Status, TaskQueue, WorkflowId};
+use millrace_engine::ports::{Clock, Entropy, ObjectStore, Ports, QueueName, Queues};
 use millrace_engine::{
     Client, ClientError, DeadLetters, Orchestrator, OrchestratorConfig, Ticker, Worker, WorkerConfig,
 };
@@ -57,8 +58,10 @@ pub struct Cast {
     pub requests: Vec<(u64, Value)>,
     /// Whether requests may come too late, and end as dead letters.
     pub may_be_late: bool,
-    /// Whether somebody intervenes, and others write in an order.
-    pub is_operated: bool,
+    /// Those outside that do more than that, each without any fault of its own.
+    pub outsiders: fn(Outside) -> Vec<BoxFuture<'static, ()>>,
+    /// The workflows whose result may be any.
+    pub any_result: fn(&str) -> bool,
     /// What is wrong with a history, beside what must hold of every one.
     pub examine: fn(&[Event]) -> Option<String>,
 }
@@ -67,7 +70,39 @@ impl Default for Cast {
     /// The workflows that use everything.
     fn default() -> Self {
         let ids = IDS.map(str::to_owned).into();
-        Self { app, ids, requests: requests(), may_be_late: false, is_operated: false, examine: |_| None }
+        Self {
+            app,
+            ids,
+            requests: requests(),
+            may_be_late: false,
+            outsiders: |_| Vec::new(),
+            any_result: |_| false,
+            examine: |_| None,
+        }
+    }
+}
+
+/// What somebody outside has: nothing goes wrong with it.
+#[derive(Clone)]
+#[allow(missing_docs, reason = "each field is what its type says")]
+pub struct Outside {
+    pub client: Client,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub probe: Arc<Probe>,
+}
+
+impl Outside {
+    /// Waits.
+    pub async fn pause(&self, seconds: u64) {
+        pause(&*self.clock, seconds).await;
+    }
+
+    /// Sends a message to the inbox, until it is there.
+    pub async fn send(&self, message: &Value) {
+        while self.client.send_raw(message.to_string()).await.is_err() {
+            self.pause(1).await;
+        }
     }
 }
 
@@ -148,21 +183,23 @@ impl World {
             self.worker(&format!("gpu-{n}"), "gpu");
         }
         self.ticker();
-        let ids = self.cast.ids.clone();
+        let (ids, any_result) = (self.cast.ids.clone(), self.cast.any_result);
         self.client_requests();
-        if self.cast.is_operated {
-            self.operate();
-        }
+        let outsiders = self.sim.process("outsiders");
+        (self.cast.outsiders)(self.outside()).into_iter().for_each(|outsider| outsiders.spawn(outsider));
         let client = self.client();
         let clock = self.sim.clock();
-        let ends = self.sim.block_on(async move { all_ends(&client, &*clock, &ids).await }, LONGEST);
+        let ends =
+            self.sim.block_on(async move { all_ends(&client, &*clock, &ids, any_result).await }, LONGEST);
         let ends = ends.map_err(|stuck| self.stuck(&format!("{stuck:?}: {}", self.describe())))??;
         self.injector.set_calm(true);
         let rest = || self.in_flight().is_empty();
         let not_at_rest = |stuck| self.stuck(&format!("not at rest: {stuck:?}; {}", self.dead_letters()));
         self.sim.run_until(rest, LONGEST).map_err(not_at_rest)?;
         let took = self.sim.clock().now().since(begin);
-        let (client, clock, probe) = (self.client(), self.sim.clock(), self.probe.clone());
+        let (client, clock) = (self.client(), self.sim.clock());
+        // It knows all code there was.
+        let probe = Arc::new(self.probe.of_build(u64::MAX));
         let cast = self.cast.clone();
         let checked =
             self.sim.block_on(async move { check::histories(&client, &cast, clock, probe).await }, LONGEST);
@@ -258,7 +295,10 @@ impl World {
     }
 
     fn app(&self, process: &Process, ports: &Ports) -> App {
-        (self.cast.app)(ports.clock.clone(), Arc::new(self.probe.of_process(process)))
+        (self.cast.app)(
+            ports.clock.clone(),
+            Arc::new(self.probe.of_process(process, self.deployment.build())),
+        )
     }
 
     fn share(&self) -> Self {
@@ -280,7 +320,7 @@ impl World {
             let ports = world.ports(&process);
             let app = world.app(&process, &ports);
             let offload_above_bytes = world.offload_above_bytes;
-            let build = world.deployment.build();
+            let build = format!("sim-{}", world.deployment.build());
             let config = OrchestratorConfig { build, offload_above_bytes, ..OrchestratorConfig::default() };
             let clock = ports.clock.clone();
             let orchestrator = Arc::new(
@@ -336,14 +376,9 @@ impl World {
         });
     }
 
-    /// Those who write in the diary, and the one who intervenes.
-    fn operate(&self) {
-        let process = self.sim.process("operator");
-        process.spawn(operator::operates(self.client(), self.sim.clock(), self.sim.entropy()));
-        for who in operator::SENDERS {
-            let scattered = self.sim.entropy().bits();
-            process.spawn(operator::tells(self.client(), self.sim.clock(), who, scattered));
-        }
+    fn outside(&self) -> Outside {
+        let (clock, entropy, probe) = (self.sim.clock(), self.sim.entropy(), self.probe.clone());
+        Outside { client: self.client(), clock, entropy, probe }
     }
 
     /// What clients ask for. Each request is sent twice, as a client does that got no answer.
@@ -408,7 +443,12 @@ async fn pause(clock: &dyn Clock, seconds: u64) {
     clock.sleep_until(clock.now().plus(Duration::from_secs(seconds))).await;
 }
 
-async fn all_ends(client: &Client, clock: &dyn Clock, ids: &[String]) -> Result<Ends, String> {
+async fn all_ends(
+    client: &Client,
+    clock: &dyn Clock,
+    ids: &[String],
+    any_result: fn(&str) -> bool,
+) -> Result<Ends, String> {
     let mut ends = BTreeMap::new();
     for id in ids {
         let workflow_id: WorkflowId = id.parse().map_err(|e| format!("{e}"))?;
@@ -420,7 +460,8 @@ async fn all_ends(client: &Client, clock: &dyn Clock, ids: &[String]) -> Result<
                     pause(clock, 60).await;
                 }
                 Ok((head, events)) if !head.header.status.is_open() => {
-                    ends.insert(id.clone(), (head.header.status, check::result_of(&events)));
+                    let result = if any_result(id) { Payload::null() } else { check::result_of(&events) };
+                    ends.insert(id.clone(), (head.header.status, result));
                     break;
                 }
                 Ok(_) | Err(ClientError::NotFound(_)) => pause(clock, 60).await,

@@ -37,8 +37,8 @@ fn cast(rng: &mut Rng, program: &Program) -> Cast {
         ids: vec![id.into()],
         requests,
         may_be_late: true,
-        is_operated: false,
         examine: reference::difference,
+        ..Cast::default()
     }
 }
 

@@ -1,0 +1,231 @@
+//! What the other casts leave out: codecs, headers, activities that somebody else completes, limits, code in versions,
+//! activities without a workflow, schedules, starts that are delayed or tell something.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::try_join_all;
+use millrace::codec::{Codec, CodecError, Content, Zstd};
+use millrace::prelude::*;
+use millrace::{App, Workflow};
+use millrace_core::{Event, EventKind};
+use millrace_engine::ports::Clock;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::family::{GreetWorkflow, greet};
+use crate::workflows::{Note, Probe, Time, square};
+use crate::{Cast, Outside};
+
+/// What only the codec's output may hold.
+const SECRET: &str = "open sesame";
+/// How often the schedule starts something.
+const ACTIONS: usize = 3;
+
+/// What [`bazaar`] returns: the same whatever goes wrong underneath.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each field is one feature's result")]
+pub struct Bazaar {
+    pub traces: Vec<String>,
+    pub secret: String,
+    pub long: usize,
+    pub completed: u64,
+    pub refused: bool,
+    pub narrow: Vec<u64>,
+}
+
+/// Uses what the other casts leave out.
+#[workflow]
+pub async fn bazaar(ctx: WorkflowContext) -> Result<Bazaar, WorkflowError> {
+    let own = ctx.headers().get("trace").cloned().unwrap_or_default();
+    let (of_activity, of_child) = (ctx.activity(carried, ()).await?, ctx.child(carrier, ()).await?);
+    let secret = ctx.activity(whispers, SECRET.to_owned()).await?;
+    let long = ctx.activity(recites, 5_000).await?.len();
+    let (completed, refused) = join!(ctx.activity(asks_somebody, 7), ctx.activity(asks_somebody, 8));
+    let narrow = try_join_all((1..=6).map(|n| ctx.activity(squeezes, n))).await?;
+    let refused = refused.is_err_and(|failure| failure.is("Refused"));
+    let traces = vec![own, of_activity, of_child];
+    Ok(Bazaar { traces, secret, long, completed: completed?, refused, narrow })
+}
+
+/// Says what it was handed on.
+#[workflow]
+pub async fn carrier(ctx: WorkflowContext) -> Result<String, WorkflowError> {
+    Ok(ctx.activity(carried, ()).await?)
+}
+
+#[activity]
+async fn carried(ctx: ActivityContext) -> Result<String, ActivityError> {
+    Ok(ctx.headers().get("trace").cloned().unwrap_or_default())
+}
+
+#[activity]
+async fn whispers(secret: String) -> Result<String, ActivityError> {
+    Ok(secret)
+}
+
+#[activity(task_queue = "gpu")]
+async fn recites(words: usize) -> Result<String, ActivityError> {
+    Ok("once more ".repeat(words))
+}
+
+/// Somebody outside has the answer: an even number is refused.
+#[activity(completes_later, max_attempts = 0)]
+async fn asks_somebody(
+    ctx: ActivityContext,
+    probe: Shared<Arc<Probe>>,
+    n: u64,
+) -> Result<u64, ActivityError> {
+    if let Some(token) = ctx.token() {
+        probe.asks(token, n);
+    }
+    Err(ActivityError::CompletesLater)
+}
+
+/// One at a time in each process.
+#[activity(max_concurrent = 1, start_to_close = "5m")]
+async fn squeezes(probe: Shared<Arc<Probe>>, time: Shared<Time>, n: u64) -> Result<u64, ActivityError> {
+    let _alone = probe.squeezes();
+    time.pass(secs(20)).await;
+    Ok(n)
+}
+
+/// As it was at first.
+#[workflow(name = "Aging", version = "1", accepts(Note))]
+pub async fn aging_v1(ctx: WorkflowContext) -> Result<u64, WorkflowError> {
+    ctx.sleep(minutes(30)).await?;
+    let n = ctx.signals::<Note>().recv().await?.n;
+    Ok(ctx.activity(square, n).await?)
+}
+
+/// As it is after the first deployment: it asks for other things, for the same result.
+#[workflow(name = "Aging", version = "2", accepts(Note))]
+pub async fn aging(ctx: WorkflowContext) -> Result<u64, WorkflowError> {
+    let n = ctx.signals::<Note>().recv().await?.n;
+    ctx.sleep(minutes(10)).await?;
+    ctx.activity(square, 1).await?;
+    Ok(ctx.activity(square, n).await?)
+}
+
+/// Nobody reads what has gone through it by accident. Always the same for the same, as a seed must be.
+struct Flipped;
+
+const FLIPPED: &str = "flipped/1";
+
+impl Codec for Flipped {
+    fn name(&self) -> &str {
+        FLIPPED
+    }
+
+    fn encode(
+        &self,
+        payload: &millrace::client::Payload,
+    ) -> Result<Option<millrace::client::Payload>, CodecError> {
+        let content = Content::of(payload)?;
+        let flipped = content.bytes().iter().map(|byte| !byte).collect();
+        content.then(FLIPPED, flipped).into_payload().map(Some)
+    }
+
+    fn decode(
+        &self,
+        payload: &millrace::client::Payload,
+    ) -> Result<Option<millrace::client::Payload>, CodecError> {
+        let content = Content::of(payload)?;
+        if content.last() != Some(FLIPPED) {
+            return Ok(None);
+        }
+        let plain = content.bytes().iter().map(|byte| !byte).collect();
+        content.before(plain).into_payload().map(Some)
+    }
+}
+
+fn app(clock: Arc<dyn Clock>, probe: Arc<Probe>) -> App {
+    let is_first = probe.build() == 0;
+    let app = App::new()
+        .codec(Zstd::new())
+        .codec(Flipped)
+        .share(Time(clock))
+        .share(probe)
+        .workflow(bazaar)
+        .workflow(carrier)
+        .workflow(greet)
+        .activity(square)
+        .standalone(square)
+        .activity(carried)
+        .activity(whispers)
+        .activity(recites)
+        .activity(asks_somebody)
+        .activity(squeezes);
+    if is_first { app.workflow(aging_v1) } else { app.workflow(aging).pinned(aging_v1) }
+}
+
+/// Answers whoever asks, twice, a few minutes later.
+async fn answers(outside: Outside) {
+    let mut answered = 0;
+    loop {
+        outside.pause(180).await;
+        let asked = outside.probe.asked();
+        for (token, n) in asked.iter().skip(answered) {
+            let answer = match n % 2 {
+                0 => {
+                    json!({"type": "fail", "token": token, "failure": {"type": "Refused", "message": "no", "non_retryable": true}})
+                }
+                _ => json!({"type": "complete", "token": token, "result": n * 100}),
+            };
+            outside.send(&answer).await;
+            outside.send(&answer).await;
+        }
+        answered = asked.len();
+    }
+}
+
+/// What is wrong with a history of the bazaar's.
+fn examine(events: &[Event]) -> Option<String> {
+    let started = events.iter().find_map(|event| match &event.kind {
+        EventKind::RunStarted(started) => Some(started.workflow.as_str()),
+        _ => None,
+    });
+    let actions = events.iter().filter(|event| matches!(event.kind, EventKind::ChildScheduled(_))).count();
+    if started == Some("millrace.schedule") && actions != ACTIONS {
+        return Some(format!("the schedule has made {actions} starts"));
+    }
+    let shown = events.iter().find(|event| format!("{:?}", event.kind).contains(SECRET));
+    shown.map(|event| format!("event {} shows what the codec hides", event.n))
+}
+
+/// The world of the bazaar.
+pub fn cast() -> Cast {
+    let start = |workflow: &str, id: &str, more: Value| {
+        let mut start =
+            json!({"type": "start", "workflow": workflow, "id": id, "request_id": format!("start-{id}")});
+        if let (Some(start), Value::Object(more)) = (start.as_object_mut(), more) {
+            start.extend(more);
+        }
+        start
+    };
+    let aging = AgingWorkflow::NAME;
+    let note = json!({"name": "note", "input": {"n": 6}});
+    let told =
+        json!({"type": "signal", "id": "aging-1", "name": "note", "input": {"n": 5}, "request_id": "note-1"});
+    let schedule = json!({"every_s": 900, "workflow": GreetWorkflow::NAME, "input": ["ann", 30], "overlap": "allow_all", "remaining": ACTIONS});
+    let alone = json!({"activity": "square", "input": 12});
+    let traced = json!({"headers": {"trace": "00-17"}, "memo": "a day's work", "attributes": {"stall": 7}});
+    Cast {
+        app,
+        ids: ["bazaar-1", "aging-1", "aging-2", "aging-3", "alone-1", "often-1"].map(str::to_owned).into(),
+        requests: vec![
+            (0, start(BazaarWorkflow::NAME, "bazaar-1", traced)),
+            (0, start(aging, "aging-1", json!({}))),
+            (0, start(aging, "aging-2", json!({"start_delay_s": 1200, "signal": note}))),
+            (5_000, start(aging, "aging-3", json!({"signal": note}))),
+            (1, start("millrace.activity", "alone-1", json!({"input": alone}))),
+            (2, start("millrace.schedule", "often-1", json!({"input": {"schedule": schedule}}))),
+            (2_500, told),
+        ],
+        // It tells of times, which no two worlds have in common.
+        any_result: |id| id == "often-1",
+        outsiders: |outside| vec![answers(outside).boxed()],
+        examine,
+        ..Cast::default()
+    }
+}
