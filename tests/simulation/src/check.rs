@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millrace_core::{Effect, Event, EventKind, Payload, PendingEffect, Replay};
+use millrace_core::{Effect, Event, EventKind, Payload, PendingEffect, Replay, RequestId, WorkflowId};
 use millrace_engine::ports::Clock;
 use millrace_engine::{Client, ListFilter};
 use millrace_format::Head;
+use serde_json::Value;
 
 use crate::Cast;
 use crate::workflows::Probe;
@@ -32,6 +33,7 @@ pub async fn histories(
         Err(error) => return vec![format!("the runs cannot be listed: {error}")],
     };
     let mut violations = Vec::new();
+    let mut lost = requests(cast);
     for id in &cast.ids {
         if !listed.iter().any(|run| run.entry.workflow_id.as_str() == id) {
             violations.push(format!("{id}: is not listed"));
@@ -43,6 +45,11 @@ pub async fn histories(
             Ok((head, events)) => {
                 let code = (cast.app)(clock.clone(), probe.clone()).workflow_code();
                 let mut found = history(&head, &events, &*code);
+                let run = head.header.restore(&events);
+                lost.retain(|(of, request_id)| {
+                    of != id
+                        || (run.absorbed_request(request_id).is_none() && run.rejection(request_id).is_none())
+                });
                 if has_begun(&events) {
                     found.extend((cast.examine)(&events));
                 }
@@ -51,12 +58,28 @@ pub async fn histories(
             Err(error) => violations.push(format!("{id}: run {run_id}: {error}")),
         }
     }
+    // G10: what was accepted is in the log, or has been refused.
+    let lost = lost.into_iter().filter(|_| !cast.may_be_late);
+    violations.extend(lost.map(|(id, request_id)| format!("G10: {id}: request {request_id} is lost")));
     violations
+}
+
+/// What clients have asked for, of whom.
+fn requests(cast: &Cast) -> Vec<(WorkflowId, RequestId)> {
+    let request = |(_, request): &(u64, Value)| {
+        Some((request["id"].as_str()?.parse().ok()?, RequestId::new(request["request_id"].as_str()?).ok()?))
+    };
+    cast.requests.iter().filter_map(request).collect()
 }
 
 fn history(head: &Head, events: &[Event], code: &dyn millrace_core::WorkflowCode) -> Vec<String> {
     let mut violations = Vec::new();
     let run = head.header.restore(events);
+    // G9: every run has come to its end, and none is left blocked or open.
+    if head.header.status.is_open() {
+        let blocked = head.header.blocked.as_ref().map(|mark| mark.reason.to_string());
+        violations.push(format!("G9: it is still open; blocked: {blocked:?}"));
+    }
     // G2: nothing is absorbed twice.
     let mut ends: BTreeMap<String, u32> = BTreeMap::new();
     for event in events {

@@ -51,6 +51,11 @@ impl Watch {
         self.seen().violations.clone()
     }
 
+    /// Whether this run has begun.
+    pub fn has_committed(&self, run_id: &str) -> bool {
+        self.seen().runs.contains_key(run_id)
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::executor::block_on;
 use futures::future::BoxFuture;
 use millrace::{App, Workflow};
 use millrace_conformance::{Fault, Faults, Faulty, Injector, Process, Sim};
@@ -24,6 +25,8 @@ use crate::family::{EntityWorkflow, FamilyWorkflow, Ledger, StewardWorkflow};
 use crate::watch::Watch;
 use crate::workflows::{EverythingWorkflow, PatientWorkflow, Probe, app};
 use crate::{check, operator};
+
+mod purge;
 
 /// No run takes longer than this, whatever happens to it.
 const LONGEST: Duration = Duration::from_secs(4 * 86_400);
@@ -205,6 +208,8 @@ impl World {
             self.sim.block_on(async move { check::histories(&client, &cast, clock, probe).await }, LONGEST);
         let mut violations = checked.map_err(|stuck| self.stuck(&format!("{stuck:?}")))?;
         violations.extend(self.probe.violations());
+        let large_payloads = self.large_payloads();
+        self.is_purged()?;
         violations.extend(self.watch.violations());
         Ok(Report {
             ends,
@@ -212,7 +217,7 @@ impl World {
             faults: self.injector.counts(),
             violations,
             took,
-            large_payloads: self.large_payloads(),
+            large_payloads,
             steps: self.sim.steps(),
         })
     }
@@ -239,10 +244,12 @@ impl World {
     }
 
     fn large_payloads(&self) -> usize {
-        let memory = self.memory.clone();
-        let keys = async move { memory.list("default/workflow/", None, None, usize::MAX).await };
-        let keys = self.sim.block_on(keys, Duration::from_secs(60)).ok().and_then(Result::ok);
-        keys.unwrap_or_default().iter().filter(|key| key.contains("/payload/")).count()
+        self.keys("default/workflow/").iter().filter(|key| key.contains("/payload/")).count()
+    }
+
+    fn keys(&self, prefix: &str) -> Vec<String> {
+        // In memory nothing waits.
+        block_on(self.memory.list(prefix, None, None, usize::MAX)).unwrap_or_default()
     }
 
     /// What was rejected, and why.
