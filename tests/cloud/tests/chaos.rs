@@ -90,7 +90,7 @@ impl Chaos {
                 .flat_map(|name| [format!("{name}-training"), format!("{name}-charging")])
                 .all(|m| memory.has(&m))
         };
-        let deadline = Deadline::in_secs(150);
+        let deadline = Deadline::in_secs(300);
         while !all(self) {
             self.monkey(&calm);
             deadline.pause(|| format!("not all runs came to the fleet: {}", self.outlines()));
@@ -157,7 +157,7 @@ fn everything_ends_well_whatever_is_killed_hangs_or_comes_twice() {
     chaos.double("events", 16);
     chaos.stack.foreign.set_mapping(&events, true);
 
-    eventually(150, "tasks for the fleet", || {
+    eventually(240, "tasks for the fleet", || {
         (chaos.stack.foreign.depth(&chaos.stack.queue("task-gpu")).visible > 0).then_some(())
     });
     chaos.double("task-gpu", 1);
@@ -171,7 +171,7 @@ fn everything_ends_well_whatever_is_killed_hangs_or_comes_twice() {
 
     let _fleet = chaos.fleet();
     for spec in &chaos.specs {
-        let history = chaos.stack.closed(&spec.name, 240);
+        let history = chaos.stack.closed(&spec.name, 300);
         check(spec, &history);
     }
     println!("all runs ended after {:.1} s", watch.elapsed().as_secs_f64());
@@ -243,7 +243,7 @@ fn a_task_that_kills_every_function_ends_as_vanished_and_the_run_is_told() {
     let doomed = ChaosSpec { aborts: 1_000, ..spec(&memory, "doomed", &[]) };
     stack.start("Doomed", "doomed", &json!(doomed));
     let history = {
-        let deadline = Deadline::in_secs(200);
+        let deadline = Deadline::in_secs(300);
         loop {
             // The schedule calls it each minute; the test does not wait for that.
             stack.foreign.invoke(&stack.function("dead-letters"), &json!({}));
