@@ -64,6 +64,11 @@ impl ActivityOptions {
     /// SQS keeps a message invisible for at most 12 hours in all; an attempt that may come near it holds a lease.
     pub const LONGEST_WITHOUT_LEASE: Duration = Duration::from_secs(11 * 3600);
 
+    /// Whether its code must not run twice, whatever becomes of whoever runs it: an exclusive activity of one attempt.
+    pub fn runs_at_most_once(&self) -> bool {
+        self.exclusive && self.retry.maximum_attempts == 1
+    }
+
     /// The options as the log will give them back: whole milliseconds, and only numbers that JSON can write.
     #[must_use]
     pub fn written(self) -> Self {

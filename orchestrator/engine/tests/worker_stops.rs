@@ -32,18 +32,37 @@ fn slow(stage: &Stage, time: Duration) {
     });
 }
 
+/// `moves` ends when it is asked to, or after a minute.
+fn moves(stage: &Stage) {
+    stage.activity("moves", |attempt, clock| async move {
+        let long = clock.sleep_until(clock.now().plus(MINUTE));
+        match futures::future::select(attempt.stopped(), long).await {
+            futures::future::Either::Left((fault, _)) => Err(fault),
+            futures::future::Either::Right(_) => Ok(payload(json!(attempt.task().attempt))),
+        }
+    });
+}
+
+#[test]
+fn g11_an_exclusive_activity_of_one_attempt_is_not_given_back_once_it_runs() {
+    let stage = Stage::running(18);
+    moves(&stage);
+    let mut first = stage.worker("w1");
+    stage.call("a", "moves", json!({"exclusive": true, "retry": {"maximum_attempts": 1}}));
+    stage.until_ran(1, MINUTE);
+    stage.pass(10 * SECOND);
+    first.stop();
+    let _second = stage.worker("w2");
+    let fault = stage.fault("a", HOUR).to_string();
+    assert!(fault.contains("its worker stopped, and it runs at most once"), "{fault}");
+    assert_eq!(stage.attempts(), [1]);
+}
+
 #[test]
 fn g11_a_stopping_worker_gives_its_tasks_back_and_no_attempt_is_counted() {
     for options in [json!({}), json!({"heartbeat_ms": 600_000}), json!({"exclusive": true})] {
         let stage = Stage::running(15);
-        stage.activity("moves", |attempt, clock| async move {
-            // Ends when it is asked to, or after a minute.
-            let long = clock.sleep_until(clock.now().plus(MINUTE));
-            match futures::future::select(attempt.stopped(), long).await {
-                futures::future::Either::Left((fault, _)) => Err(fault),
-                futures::future::Either::Right(_) => Ok(payload(json!(attempt.task().attempt))),
-            }
-        });
+        moves(&stage);
         let mut first = stage.worker("w1");
         stage.call("a", "moves", options.clone());
         stage.until_ran(1, MINUTE);

@@ -119,8 +119,12 @@ impl Worker {
     ) -> Result<(), TaskError> {
         let held = if task.options.needs_lease() {
             match self.claim(&task).await.or_else(busy_if_away)? {
-                Claim::Held(held) if held.lease.vanished >= self.config.most_vanished.max(1) => {
-                    return self.bury(delivery, &task, held, &stop).await;
+                Claim::Held(held) if held.lease.vanished >= self.most_vanished(&task) => {
+                    let reason = match task.options.runs_at_most_once() {
+                        true => "its worker vanished, and it runs at most once".to_owned(),
+                        false => format!("its lease was taken {} times without an end", held.lease.vanished),
+                    };
+                    return self.bury(delivery, &task, held, &reason, &stop).await;
                 }
                 Claim::Held(held) => Some(held),
                 Claim::Busy(wait) => return self.come_back(delivery, task, wait).await,
@@ -147,6 +151,10 @@ impl Worker {
                 self.release(held).await;
                 self.done(delivery).await
             }
+            Ended::GiveBack(Some(held)) if running.task_ref().options.runs_at_most_once() => {
+                let reason = "its worker stopped, and it runs at most once";
+                self.bury(delivery, running.task_ref(), held, reason, &stop).await
+            }
             Ended::GiveBack(held) => {
                 self.release(held).await;
                 self.come_back(delivery, running.task_ref().clone(), Duration::ZERO).await
@@ -159,6 +167,11 @@ impl Worker {
                 self.done(delivery).await
             }
         }
+    }
+
+    /// How many workers may vanish with an attempt before it is not run again.
+    fn most_vanished(&self, task: &Task) -> u32 {
+        if task.options.runs_at_most_once() { 1 } else { self.config.most_vanished.max(1) }
     }
 
     /// A task that comes again may have been answered already; one that has waited for its time may have been paused, or
@@ -221,11 +234,18 @@ impl Worker {
     }
 
     /// A leased task that kills every worker never reaches the dead letters: its copies are fresh, so the queue forgets
-    /// its receives. Its lease does not. So many workers have vanished, and this one does not follow them.
-    async fn bury(&self, delivery: &Delivery, task: &Task, held: Held, stop: &Stop) -> Result<(), TaskError> {
-        let taken = held.lease.vanished;
-        tracing::error!(workflow_id = %task.workflow_id, run_id = %task.run_id, activity = task.activity, taken, "a task kills its workers");
-        let outcome = vanished(task, taken, &format!("its lease was taken {taken} times without an end"));
+    /// its receives. Its lease does not. So many workers have vanished, and this one does not follow them: as it follows
+    /// nobody if the task runs at most once.
+    async fn bury(
+        &self,
+        delivery: &Delivery,
+        task: &Task,
+        held: Held,
+        reason: &str,
+        stop: &Stop,
+    ) -> Result<(), TaskError> {
+        tracing::error!(workflow_id = %task.workflow_id, run_id = %task.run_id, activity = task.activity, reason, "a task is not run again");
+        let outcome = vanished(task, held.lease.vanished, reason);
         self.speak(delivery, task, outcome, Some(held), stop).await
     }
 

@@ -132,6 +132,20 @@ fn g10_each_worker_that_vanished_uses_up_an_attempt_whoever_reports_it() {
 }
 
 #[test]
+fn g11_an_exclusive_activity_of_one_attempt_does_not_follow_a_worker_that_vanished() {
+    let stage = Stage::running(27);
+    poisoned(&stage, json!({"exclusive": true, "retry": {"maximum_attempts": 1}}), 1);
+    let _next = stage.worker("w2");
+    let fault = stage.fault("a", HOUR);
+    assert_eq!(
+        fault.to_string(),
+        "WorkerVanished: attempt 1 vanished with its workers: its worker vanished, and it runs at most once"
+    );
+    assert_eq!(stage.attempts(), [1], "it runs at most once");
+    stage.comes_to_rest(HOUR);
+}
+
+#[test]
 fn g10_a_leased_task_that_kills_every_worker_is_reported_instead_of_killing_another() {
     for options in [json!({"heartbeat_ms": 30_000}), json!({"exclusive": true})] {
         let stage = Stage::running(26); // its queue would take a hundred receives
