@@ -1,11 +1,13 @@
-//! What the other casts leave out: codecs, headers, activities that somebody else completes, limits, code in versions,
-//! activities without a workflow, schedules, starts that are delayed or tell something.
+//! What the other casts leave out: codecs, interceptors, headers, activities that somebody else completes or that run at most once,
+//! limits, code in versions, activities without a workflow, schedules, starts that are delayed or tell something.
 
 use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::try_join_all;
+use millrace::client::Payload;
 use millrace::codec::{Codec, CodecError, Content, Zstd};
+use millrace::intercept::{Attempt, Interceptor, Next};
 use millrace::prelude::*;
 use millrace::{App, Workflow};
 use millrace_core::{Event, EventKind};
@@ -44,6 +46,8 @@ pub async fn bazaar(ctx: WorkflowContext) -> Result<Bazaar, WorkflowError> {
     let (completed, refused) = join!(ctx.activity(asks_somebody, 7), ctx.activity(asks_somebody, 8));
     let narrow = try_join_all((1..=6).map(|n| ctx.activity(squeezes, n))).await?;
     let refused = refused.is_err_and(|failure| failure.is("Refused"));
+    // Whether it ended well is for the faults to say; that nobody begins it twice is not.
+    let _ = ctx.activity(happens_once, ()).await;
     let traces = vec![own, of_activity, of_child];
     Ok(Bazaar { traces, secret, long, completed: completed?, refused, narrow })
 }
@@ -82,6 +86,33 @@ async fn asks_somebody(
     Err(ActivityError::CompletesLater)
 }
 
+/// Not even if its worker is killed in the middle.
+#[activity(exclusive, max_attempts = 1, start_to_close = "5m")]
+async fn happens_once(
+    ctx: ActivityContext,
+    probe: Shared<Arc<Probe>>,
+    time: Shared<Time>,
+) -> Result<(), ActivityError> {
+    probe.begins_once(&ctx.task().map(|task| task.run_id.to_string()).unwrap_or_default());
+    time.pass(secs(20)).await;
+    Ok(())
+}
+
+/// Signs what is carried, on its way out.
+struct Signs;
+
+#[millrace::async_trait]
+impl Interceptor for Signs {
+    async fn activity(&self, attempt: Attempt, next: Next<'_>) -> Result<Payload, ActivityError> {
+        let signs = attempt.name() == "carried";
+        let result = next.run(attempt).await?;
+        match signs {
+            true => Ok(Payload::of(&format!("{}, signed", result.read::<String>()?))?),
+            false => Ok(result),
+        }
+    }
+}
+
 /// One at a time in each process.
 #[activity(max_concurrent = 1, start_to_close = "5m")]
 async fn squeezes(probe: Shared<Arc<Probe>>, time: Shared<Time>, n: u64) -> Result<u64, ActivityError> {
@@ -117,19 +148,13 @@ impl Codec for Flipped {
         FLIPPED
     }
 
-    fn encode(
-        &self,
-        payload: &millrace::client::Payload,
-    ) -> Result<Option<millrace::client::Payload>, CodecError> {
+    fn encode(&self, payload: &Payload) -> Result<Option<Payload>, CodecError> {
         let content = Content::of(payload)?;
         let flipped = content.bytes().iter().map(|byte| !byte).collect();
         content.then(FLIPPED, flipped).into_payload().map(Some)
     }
 
-    fn decode(
-        &self,
-        payload: &millrace::client::Payload,
-    ) -> Result<Option<millrace::client::Payload>, CodecError> {
+    fn decode(&self, payload: &Payload) -> Result<Option<Payload>, CodecError> {
         let content = Content::of(payload)?;
         if content.last() != Some(FLIPPED) {
             return Ok(None);
@@ -155,7 +180,9 @@ fn app(clock: Arc<dyn Clock>, probe: Arc<Probe>) -> App {
         .activity(whispers)
         .activity(recites)
         .activity(asks_somebody)
-        .activity(squeezes);
+        .activity(squeezes)
+        .activity(happens_once)
+        .intercept(Signs);
     if is_first { app.workflow(aging_v1) } else { app.workflow(aging).pinned(aging_v1) }
 }
 

@@ -1,7 +1,7 @@
 //! Workflows that use everything: activities in sequence, in parallel, bounded and racing, retries, timeouts, heartbeats
 //! with progress, an exclusive activity, timers short and long, signals, published state, cancellation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -38,6 +38,8 @@ struct Watched {
     runs: BTreeMap<String, Seen>,
     violations: Vec<String>,
     processes: u64,
+    /// The runs whose activity of at most one execution has begun.
+    once: BTreeSet<String>,
     /// The tokens of activities that somebody else completes, with what they ask.
     asked: Vec<(String, u64)>,
 }
@@ -82,6 +84,14 @@ impl Probe {
             self.watched().violations.push(format!("{} attempts at once, and the limit is 1", before + 1));
         }
         Squeezed(self.squeezed.clone())
+    }
+
+    /// An attempt of an activity that runs at most once in its run.
+    pub(crate) fn begins_once(&self, run: &str) {
+        let mut watched = self.watched();
+        if !watched.once.insert(run.to_owned()) {
+            watched.violations.push(format!("G11: {run}: an activity of at most one execution began twice"));
+        }
     }
 
     /// Leaves the end of an activity to whoever has the token.
