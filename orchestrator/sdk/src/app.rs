@@ -163,6 +163,7 @@ impl App {
         self
     }
 
+    #[cfg(any(feature = "embedded", feature = "aws", feature = "test"))]
     pub(crate) fn hooks(&self) -> &Hooks {
         &self.hooks
     }
