@@ -233,6 +233,12 @@ pub struct Ledger {
     pub added: u64,
 }
 
+impl Ledger {
+    fn is_full(&self) -> bool {
+        self.notes == 12 && self.asked.0 == 2 && self.added == 30
+    }
+}
+
 /// Lives for twelve notes, two questions and two additions, in runs of three messages each.
 #[workflow(accepts(Note, Ask, Add))]
 pub async fn entity(ctx: WorkflowContext, ledger: Ledger) -> Result<Ledger, WorkflowError> {
@@ -259,12 +265,13 @@ pub async fn entity(ctx: WorkflowContext, ledger: Ledger) -> Result<Ledger, Work
                 ledger.added = added.get();
             }
         }
-        if ledger.notes == 12 && ledger.asked.0 == 2 && ledger.added == 30 {
+        if ledger.is_full() {
             return Ok(ledger);
         }
     }
+    // It may have been told while it asked for an answer.
     ledger.added = added.get();
-    ctx.continue_as_new(entity, ledger)
+    if ledger.is_full() { Ok(ledger) } else { ctx.continue_as_new(entity, ledger) }
 }
 
 /// Adds up for so long that no message comes too late.
