@@ -3,9 +3,12 @@
 //! When: two attempts at the same time would do harm: an index that is rewritten, an account that is charged. The lease keeps
 //! others out; the epoch lets the store refuse one that was thought dead and writes after all.
 //!
+//! With `max_attempts = 1` it is begun **at most once**: what became of one that failed is then for the workflow to find out.
+//!
 //! Costs: a lease: 2 PUT, 1 GET. `docs/language.md`, Work.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::ensure;
@@ -48,8 +51,30 @@ pub async fn reindex(ctx: WorkflowContext, file: PathBuf) -> Result<u64, Workflo
     Ok(ctx.activity(rewrite_index, file).await?)
 }
 
+/// A bank that knows no fencing, and whose answer is lost this time.
+#[activity(exclusive, max_attempts = 1)]
+pub async fn transfer((account, cents): (PathBuf, u64)) -> Result<(), ActivityError> {
+    let mut statement = fs::OpenOptions::new().create(true).append(true).open(account)?;
+    writeln!(statement, "{cents}")?;
+    Err("the connection was closed".into())
+}
+
+#[activity]
+pub async fn transfers(account: PathBuf) -> Result<Vec<u64>, ActivityError> {
+    Ok(fs::read_to_string(account)?.lines().map(str::parse).collect::<Result<_, _>>()?)
+}
+
+#[workflow]
+pub async fn pay(ctx: WorkflowContext, account: PathBuf) -> Result<bool, WorkflowError> {
+    match ctx.activity(transfer, (account.clone(), 1_900)).await {
+        Ok(()) => Ok(true),
+        // It may have been done. Nobody does it again before somebody has looked.
+        Err(_) => Ok(ctx.activity(transfers, account).await?.contains(&1_900)),
+    }
+}
+
 pub fn app(app: App) -> App {
-    app.workflow(reindex).activity(rewrite_index)
+    app.workflow(reindex).workflow(pay).activity(rewrite_index).activity(transfer).activity(transfers)
 }
 
 pub async fn scenario(client: &Client) -> anyhow::Result<()> {
@@ -59,5 +84,9 @@ pub async fn scenario(client: &Client) -> anyhow::Result<()> {
     ensure!(epoch >= 2, "the second holder's number is higher than the first's");
     let index: Index = serde_json::from_slice(&fs::read(file)?)?;
     ensure!(index == Index { written_by: epoch, entries: 2_000 });
+
+    let account = folder.path().join("account");
+    let is_paid = client.start(pay, "pay-ann", account.clone()).await?.result().await?;
+    ensure!(is_paid && fs::read_to_string(account)? == "1900\n", "once, although it was told as a failure");
     Ok(())
 }
