@@ -223,3 +223,29 @@ fn g11_a_claim_whose_reply_is_lost_is_a_claim() {
     calm.set_calm(true);
     assert_eq!(stage.result("a", 20 * SECOND), json!(1));
 }
+
+#[test]
+fn g11_a_claim_that_was_long_in_coming_is_made_again_before_the_code_begins() {
+    let stage = Stage::running(8);
+    let resource = uses(&stage, 90);
+    let worker = stage.worker("w1");
+    worker.gate.freeze_before("put", 50 * SECOND); // Its lease of a minute would lapse before its first beat.
+    stage.start("a", json!({"activity": "uses", "options": {"exclusive": true}}));
+    assert_eq!(stage.result("a", HOUR), json!(2));
+    stage.comes_to_rest(HOUR);
+    assert_eq!(stage.ran().iter().map(|ran| ran.epoch).collect::<Vec<_>>(), [2]);
+    assert_eq!(resource.lock().unwrap().refused, 0);
+}
+
+#[test]
+fn g11_the_code_begins_only_when_a_crash_cannot_take_its_claim_back() {
+    let stage = Stage::running(9);
+    let _resource = uses(&stage, 1);
+    let worker = stage.worker("w1");
+    worker.gate.freeze_before("settle", 10 * SECOND);
+    let began = stage.sim.clock().now();
+    stage.start("a", json!({"activity": "uses", "options": {"exclusive": true}}));
+    assert_eq!(stage.result("a", HOUR), json!(1));
+    let waited = stage.ran()[0].at.since(began);
+    assert!(waited >= 10 * SECOND, "{waited:?}");
+}

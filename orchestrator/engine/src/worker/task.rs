@@ -118,6 +118,7 @@ impl Worker {
         until: Option<Timestamp>,
     ) -> Result<(), TaskError> {
         let held = if task.options.needs_lease() {
+            let asked_at = self.ports.clock.now();
             match self.claim(&task).await.or_else(busy_if_away)? {
                 Claim::Held(held) if held.lease.vanished >= self.most_vanished(&task) => {
                     let reason = match task.options.runs_at_most_once() {
@@ -126,7 +127,14 @@ impl Worker {
                     };
                     return self.bury(delivery, &task, held, &reason, &stop).await;
                 }
-                Claim::Held(held) => Some(held),
+                Claim::Held(held) => {
+                    if task.options.exclusive && !self.can_rely_on(asked_at).await? {
+                        tracing::warn!(activity = task.activity, "a lease came too late; asking again");
+                        self.release(Some(held)).await;
+                        return self.come_back(delivery, task, Duration::ZERO).await;
+                    }
+                    Some(held)
+                }
                 Claim::Busy(wait) => return self.come_back(delivery, task, wait).await,
                 Claim::Unwanted => return self.done(delivery).await,
                 Claim::Stored(outcome) => {
@@ -167,6 +175,13 @@ impl Worker {
                 self.done(delivery).await
             }
         }
+    }
+
+    /// Whether a lease that was asked for then keeps others out: a crash cannot take the claim back, which would let the next
+    /// holder begin under the same epoch, and it does not lapse before its first beat (G11).
+    async fn can_rely_on(&self, asked_at: Timestamp) -> Result<bool, TaskError> {
+        self.ports.queues.settle().await?;
+        Ok(self.ports.clock.now().since(asked_at) < self.config.lease / 3)
     }
 
     /// How many workers may vanish with an attempt before it is not run again.

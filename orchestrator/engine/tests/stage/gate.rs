@@ -45,7 +45,7 @@ impl Gate {
         *self.state.closed_until.lock().unwrap() = self.inner.clock.now().plus(time);
     }
 
-    /// The process stops for this long just before its next call of this kind: `put`, `send`, `delete`.
+    /// The process stops for this long just before its next call of this kind: `put`, `send`, `delete`, `settle`.
     pub fn freeze_before(&self, call: &'static str, time: Duration) {
         self.freeze_before_nth(call, 0, time);
     }
@@ -178,5 +178,10 @@ impl Queues for Gate {
     ) -> Result<(), QueueError> {
         self.pass("change_visibility").await;
         self.inner.queues.change_visibility(queue, receipt, visibility).await
+    }
+
+    async fn settle(&self) -> Result<(), QueueError> {
+        self.pass("settle").await;
+        self.inner.queues.settle().await
     }
 }
