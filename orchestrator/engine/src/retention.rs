@@ -7,7 +7,8 @@
 //! - A reader finds a run or finds none: what names it, its head or its archive, goes first, then the sealed parts,
 //!   leases and payloads, the index entry last. Whoever dies in between leaves the entry, and the next purge goes on there.
 //! - A start that replaces the run while it is removed may write its archive once more. It writes the index entry, too, so the
-//!   next purge finds both.
+//!   next purge finds both. Only an orchestrator that replaces a run which it has closed itself writes no entry again: it
+//!   would have to stand still for the whole retention in between.
 //! - Not before [`Retention::SHORTEST`]: what makes a start that comes twice count once is the history, so it must outlive
 //!   every copy of its messages (G2).
 //!

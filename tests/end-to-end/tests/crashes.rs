@@ -23,7 +23,7 @@ use serde_json::Value;
 const SMALL_DISK: u64 = 200;
 
 fn rounds() -> u64 {
-    std::env::var("MILLRACE_ROUNDS").map_or(4, |rounds| rounds.parse().expect("MILLRACE_ROUNDS is a number"))
+    std::env::var("MILLRACE_ROUNDS").map_or(12, |rounds| rounds.parse().expect("MILLRACE_ROUNDS is a number"))
 }
 
 /// What happens to a round's engine.
