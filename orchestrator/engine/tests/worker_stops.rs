@@ -117,6 +117,10 @@ struct Distant {
 
 #[async_trait]
 impl Queues for Distant {
+    fn batch_limit(&self) -> usize {
+        self.queues.batch_limit()
+    }
+
     async fn send(&self, queue: &QueueName, messages: Vec<OutMessage>) -> Vec<Result<(), SendError>> {
         self.queues.send(queue, messages).await
     }
@@ -147,6 +151,10 @@ impl Queues for Distant {
         visibility: Duration,
     ) -> Result<(), QueueError> {
         self.queues.change_visibility(queue, receipt, visibility).await
+    }
+
+    async fn settle(&self) -> Result<(), QueueError> {
+        self.queues.settle().await
     }
 }
 

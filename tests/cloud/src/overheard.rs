@@ -29,6 +29,10 @@ impl Overheard {
 
 #[async_trait]
 impl Queues for Overheard {
+    fn batch_limit(&self) -> usize {
+        self.queues.batch_limit()
+    }
+
     async fn send(&self, queue: &QueueName, messages: Vec<OutMessage>) -> Vec<Result<(), SendError>> {
         messages.iter().for_each(|message| self.hear(queue, &message.body));
         self.queues.send(queue, messages).await
@@ -57,5 +61,9 @@ impl Queues for Overheard {
         visibility: Duration,
     ) -> Result<(), QueueError> {
         self.queues.change_visibility(queue, receipt, visibility).await
+    }
+
+    async fn settle(&self) -> Result<(), QueueError> {
+        self.queues.settle().await
     }
 }

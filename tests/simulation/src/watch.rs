@@ -178,4 +178,8 @@ impl Queues for Watch {
     ) -> Result<(), QueueError> {
         self.memory.change_visibility(queue, receipt, visibility).await
     }
+
+    async fn settle(&self) -> Result<(), QueueError> {
+        self.memory.settle().await
+    }
 }

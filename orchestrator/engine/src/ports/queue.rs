@@ -138,9 +138,7 @@ pub type SendError = QueueError;
 #[async_trait]
 pub trait Queues: Send + Sync {
     /// How many messages one call of send, receive or delete may carry.
-    fn batch_limit(&self) -> usize {
-        10
-    }
+    fn batch_limit(&self) -> usize;
 
     /// Sends messages; the answer for each, in order. Any number may be given.
     async fn send(&self, queue: &QueueName, messages: Vec<OutMessage>) -> Vec<Result<(), SendError>>;
@@ -167,9 +165,7 @@ pub trait Queues: Send + Sync {
 
     /// Returns when everything accepted so far, objects included, would survive a crash. Before something is told to
     /// the outside (a client's reply), this is waited for. SQS and S3 answer only then, so there it does nothing.
-    async fn settle(&self) -> Result<(), QueueError> {
-        Ok(())
-    }
+    async fn settle(&self) -> Result<(), QueueError>;
 }
 
 impl dyn Queues {

@@ -141,4 +141,8 @@ impl Queues for Faulty {
     ) -> Result<(), QueueError> {
         self.inner.queues.change_visibility(queue, receipt, visibility).await
     }
+
+    async fn settle(&self) -> Result<(), QueueError> {
+        self.inner.queues.settle().await
+    }
 }

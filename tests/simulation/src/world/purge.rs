@@ -10,7 +10,7 @@ use super::{World, pause};
 
 /// Longer than any late write is late, and any process frozen: none sleeps as long as the shortest retention, which is not
 /// kept here.
-const SETTLES: Duration = Duration::from_secs(2 * 3600);
+const SETTLES: Duration = Duration::from_secs(4_000);
 /// How often each of the purgers looks.
 const EVERY_S: u64 = 300;
 /// They may be killed and frozen most of the time, but not all of it.
