@@ -103,6 +103,29 @@ impl ChaosSpec {
         }
     }
 
+    /// G11: epochs rise, and nobody begins while another is at it. One that was killed in the middle has written no end; its
+    /// process is gone then, and no number is given to two processes within a test.
+    pub fn check_charges(&self) {
+        let notes = self.memory.notes(&format!("{}-charged", self.name));
+        let mut last: Option<(u64, &str)> = None;
+        let mut open = None;
+        for note in &notes {
+            let parts: Vec<_> = note.split(' ').collect();
+            let (what, epoch, process) = (parts[0], parts[1].parse::<u64>().unwrap(), parts[2]);
+            match what {
+                "begin" => {
+                    assert!(last.is_none_or(|(before, _)| epoch > before), "epochs rise: {notes:?}");
+                    (last, open) = (Some((epoch, process)), Some(epoch));
+                }
+                _ => {
+                    assert_eq!(open.take(), Some(epoch), "an end belongs to the last begin: {notes:?}");
+                    assert_eq!(last.map(|(_, by)| by), Some(process), "{notes:?}");
+                }
+            }
+        }
+        assert!(open.is_none() && !notes.is_empty(), "the last one ended: {notes:?}");
+    }
+
     /// Waits to be killed, the first time.
     async fn meet_your_end(
         &self,
@@ -170,6 +193,22 @@ pub async fn chaos(ctx: WorkflowContext, spec: ChaosSpec) -> Result<ChaosResult,
     let (steps, charged) =
         try_join!(ctx.activity(train, (spec.clone(), 5)), ctx.activity(charge, spec.clone()))?;
     Ok(ChaosResult { squares, flaky, aborted, late: vec![slow, blocked], panicked, told, steps, charged })
+}
+
+/// Functions, a timer, a signal, the fleet; nothing goes wrong by itself.
+#[workflow(accepts(Go))]
+pub async fn journey(
+    ctx: WorkflowContext,
+    spec: ChaosSpec,
+) -> Result<(u64, String, u32, String), WorkflowError> {
+    let mut sum = 0;
+    for n in 1..=3 {
+        sum += ctx.activity(step, n).await?;
+    }
+    ctx.sleep(millrace::millis(500)).await?;
+    let told = ctx.signals::<Go>().recv().await?.by;
+    let (steps, charged) = try_join!(ctx.activity(train, (spec.clone(), 5)), ctx.activity(charge, spec))?;
+    Ok((sum, told, steps, charged))
 }
 
 /// Activities one after the other; the sum of their numbers.
@@ -306,6 +345,7 @@ async fn pause(time: Duration) {
 pub fn app() -> App {
     App::new()
         .workflow(chaos)
+        .workflow(journey)
         .workflow(chain)
         .workflow(fan_out)
         .workflow(large)

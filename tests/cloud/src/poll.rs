@@ -30,6 +30,11 @@ impl Deadline {
     }
 }
 
+/// Lets some time pass, in milliseconds.
+pub fn wait(milliseconds: u64) {
+    std::thread::sleep(Duration::from_millis(milliseconds));
+}
+
 /// Looks until there is something to see.
 pub fn eventually<T>(seconds: u64, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Deadline::in_secs(seconds);

@@ -28,6 +28,16 @@ impl Process {
         self.child.wait().expect("it was ours");
     }
 
+    /// It stands still, and knows nothing of it.
+    pub fn freeze(&self) {
+        signal(self.child.id(), "STOP");
+    }
+
+    /// It goes on.
+    pub fn thaw(&self) {
+        signal(self.child.id(), "CONT");
+    }
+
     /// Asks it to end (SIGTERM) and waits until it has; `true` if it says that all is well.
     pub fn stop(mut self) -> bool {
         signal(self.child.id(), "TERM");

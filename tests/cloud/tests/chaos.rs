@@ -205,34 +205,12 @@ fn check(spec: &ChaosSpec, history: &History) {
     for place in spec.turns.keys() {
         assert!(spec.memory.has(&format!("{}-turn-{place}", spec.name)), "the sabotage at {place} happened");
     }
-    check_exclusive(&spec.memory.notes(&format!("{}-charged", spec.name)));
+    spec.check_charges();
     let trained = spec.memory.notes(&format!("{}-trained", spec.name));
     assert!(
         trained.iter().any(|line| line.ends_with("from 2")),
         "one went on where another stopped: {trained:?}"
     );
-}
-
-/// G11: epochs rise, and nobody begins while another is at it. One that was killed in the middle has written no end; its
-/// process is gone then, and no number is given to two processes within a test.
-fn check_exclusive(notes: &[String]) {
-    let mut last: Option<(u64, &str)> = None;
-    let mut open = None;
-    for note in notes {
-        let parts: Vec<_> = note.split(' ').collect();
-        let (what, epoch, process) = (parts[0], parts[1].parse::<u64>().unwrap(), parts[2]);
-        match what {
-            "begin" => {
-                assert!(last.is_none_or(|(before, _)| epoch > before), "epochs rise: {notes:?}");
-                (last, open) = (Some((epoch, process)), Some(epoch));
-            }
-            _ => {
-                assert_eq!(open.take(), Some(epoch), "an end belongs to the last begin: {notes:?}");
-                assert_eq!(last.map(|(_, by)| by), Some(process), "{notes:?}");
-            }
-        }
-    }
-    assert!(open.is_none() && !notes.is_empty(), "the last one ended: {notes:?}");
 }
 
 #[test]
