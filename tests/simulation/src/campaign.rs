@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use millrace_conformance::{Fault, Faults, Happened, Spot};
 
 use crate::casts::{self, Named};
+use crate::cost::Cost;
 use crate::{Report, World, shrink};
 
 /// How often a campaign says how far it is.
@@ -47,6 +48,8 @@ pub struct Summary {
     pub steps: u64,
     /// What went wrong, and was made good.
     pub faults: BTreeMap<Fault, u64>,
+    /// What all worlds cost, by cast.
+    pub costs: BTreeMap<&'static str, Cost>,
     /// Virtual time, of all worlds together.
     pub virtual_time: Duration,
     /// Time that it took.
@@ -127,6 +130,7 @@ impl Summary {
             Ok(report) => {
                 self.steps += report.steps;
                 self.virtual_time += report.took;
+                *self.costs.entry(cast.name).or_default() += report.cost;
                 for (fault, n) in report.faults {
                     *self.faults.entry(fault).or_default() += n;
                 }
@@ -137,6 +141,15 @@ impl Summary {
                 self.failures.push(Failure { seed, cast, why });
             }
         }
+    }
+
+    /// What the worlds cost, and what they cost without faults, two lines for each cast.
+    pub fn cost_table(&self) -> String {
+        let costs = casts::ALL.iter().filter_map(|cast| Some((cast, self.costs.get(cast.name)?)));
+        costs.fold(String::new(), |table, (cast, cost)| {
+            let faultless = cast.cost().map_or_else(|why| why, |cost| cost.to_string());
+            format!("{table}{:<12}without faults: {faultless}\n{:<12}these seeds:    {cost}\n", cast.name, "")
+        })
     }
 
     /// The faults, one to a line.

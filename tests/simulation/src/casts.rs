@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use millrace_conformance::{Faults, Rng};
 use millrace_core::{Payload, Status};
 
-use crate::{Cast, World, bazaar, operator};
+use crate::cost::Cost;
+use crate::{Cast, Report, World, bazaar, operator};
 
 /// How each workflow ends: its status and result.
 pub type Ends = BTreeMap<String, (Status, Payload)>;
@@ -17,7 +18,7 @@ pub struct Named {
     /// Its name, for people.
     pub name: &'static str,
     cast: fn() -> Cast,
-    expected: OnceLock<Result<Ends, String>>,
+    faultless: OnceLock<Result<Report, String>>,
 }
 
 impl PartialEq for Named {
@@ -44,7 +45,7 @@ pub fn of_seed(seed: u64) -> &'static Named {
 impl Named {
     /// A cast of this name.
     pub const fn new(name: &'static str, cast: fn() -> Cast) -> Self {
-        Self { name, cast, expected: OnceLock::new() }
+        Self { name, cast, faultless: OnceLock::new() }
     }
 
     /// Who plays, and what is asked of them.
@@ -57,14 +58,26 @@ impl Named {
     /// # Errors
     /// Even that world does not end as it must.
     pub fn expected(&self) -> Result<&Ends, String> {
-        let ends = || -> Result<Ends, String> {
+        self.faultless().map(|report| &report.ends)
+    }
+
+    /// What it costs when nothing goes wrong.
+    ///
+    /// # Errors
+    /// Even that world does not end as it must.
+    pub fn cost(&self) -> Result<Cost, String> {
+        self.faultless().map(|report| report.cost)
+    }
+
+    fn faultless(&self) -> Result<&Report, String> {
+        let play = || -> Result<Report, String> {
             let report = World::of(0, Faults::none(), self.cast()).run()?;
             match report.violations.is_empty() {
-                true => Ok(report.ends),
+                true => Ok(report),
                 false => Err(format!("{:#?}", report.violations)),
             }
         };
-        let expected = self.expected.get_or_init(ends).as_ref();
-        expected.map_err(|why| format!("even without faults: {why}"))
+        let report = self.faultless.get_or_init(play).as_ref();
+        report.map_err(|why| format!("even without faults: {why}"))
     }
 }

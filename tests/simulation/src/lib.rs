@@ -7,6 +7,7 @@
 //! - [`bazaar`]: what the others leave out.
 //! - [`World`]: the processes, killed and started again.
 //! - [`check`]: what must hold of every run afterwards; [`watch`]: what must hold at any time.
+//! - [`warrants`]: that nothing is sent or read without need, whatever goes wrong; [`cost`]: what that comes to.
 //! - [`deploys`]: other builds, and code that blocks every run.
 //! - [`casts`], [`campaign`], [`shrink`]: who plays with a seed, many seeds, and the few faults that make one fail.
 
@@ -14,12 +15,14 @@ pub mod bazaar;
 pub mod campaign;
 pub mod casts;
 pub mod check;
+pub mod cost;
 pub mod deploys;
 pub mod family;
 pub mod operator;
 pub mod programs;
 pub mod reference;
 pub mod shrink;
+pub mod warrants;
 pub mod watch;
 pub mod workflows;
 mod world;

@@ -1,5 +1,5 @@
 //! Stands right before the bucket and the queues, behind all faults, and sees what really comes about: histories that
-//! only grow, effects that a history has recorded before.
+//! only grow, with each turn, and effects that a history has recorded before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use millrace_core::{PendingEffect, RunId, WorkflowId};
 use millrace_engine::ports::{
     Condition, DeleteError, Delivery, ETag, ObjectStore, OutMessage, PutError, QueueError, QueueName, Queues,
     Receipt, SendError, StoreError, Stored,
 };
 use millrace_local::Memory;
 use serde_json::Value;
+
+use crate::warrants::{self, EffectId, Told};
 
 /// The bucket and the queues, watched.
 pub struct Watch {
@@ -24,6 +27,9 @@ pub struct Watch {
 #[derive(Default)]
 struct Seen {
     runs: BTreeMap<String, Log>,
+    /// The messages under which each effect was asked for: their deliveries do it.
+    guards: BTreeMap<EffectId, BTreeSet<Told>>,
+    turns: u64,
     violations: Vec<String>,
 }
 
@@ -34,11 +40,17 @@ struct Log {
     lines: BTreeMap<u64, u64>,
     /// What the events ask for.
     asked: BTreeSet<(&'static str, u64)>,
+    /// The last header, but for what every commit changes.
+    header: Value,
 }
 
 /// The events that ask for an effect, and the field that tells which.
 const ASKING: [(&str, &str); 3] =
     [("ActivityScheduled", "activity_id"), ("TimerStarted", "timer_id"), ("ChildScheduled", "child_id")];
+
+/// What differs in a header although its turn has changed nothing: what was done is not pending any more, and a long tail is
+/// sealed on the way.
+const OF_THE_COMMIT: [&str; 7] = ["turn", "nonce", "build", "crc", "parts", "first", "effects"];
 
 impl Watch {
     /// Watches this bucket and these queues.
@@ -56,6 +68,22 @@ impl Watch {
         self.seen().runs.contains_key(run_id)
     }
 
+    /// Notes what somebody else has seen that must not be.
+    pub fn blames(&self, what: String) {
+        self.seen().violations.push(what);
+    }
+
+    /// The messages whose deliveries do this effect, as far as has been committed.
+    pub fn guards_of(&self, effect: &EffectId) -> BTreeSet<Told> {
+        self.seen().guards.get(effect).cloned().unwrap_or_default()
+    }
+
+    /// How many turns have been committed, and how many events with them.
+    pub fn turns_and_events(&self) -> (u64, u64) {
+        let seen = self.seen();
+        (seen.turns, seen.runs.values().map(|log| log.lines.len() as u64).sum())
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,9 +94,11 @@ impl Seen {
     fn committed(&mut self, key: &str, body: &[u8]) {
         let Ok(text) = std::str::from_utf8(body) else { return };
         let mut lines = text.lines();
-        let header: Value = lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
-        let Some(run_id) = header["run_id"].as_str() else { return };
-        let log = self.runs.entry(run_id.to_owned()).or_default();
+        let mut header: Value =
+            lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+        let Some(run_id) = header["run_id"].as_str().map(str::to_owned) else { return };
+        self.guarded(&header);
+        let log = self.runs.entry(run_id.clone()).or_default();
         let known = log.lines.last_key_value().map_or(0, |(n, _)| *n);
         let (first, last) = (header["first"].as_u64().unwrap_or(1), header["last"].as_u64().unwrap_or(0));
         let is_new = log.lines.is_empty();
@@ -83,6 +113,34 @@ impl Seen {
                 None => log.asked.extend(asks(line)),
                 Some(before) if before == hash => {}
                 Some(_) => self.violations.push(format!("G2: {key}: event {n} is another now: {line}")),
+            }
+        }
+        if let Some(header) = header.as_object_mut() {
+            header.retain(|field, _| !OF_THE_COMMIT.contains(&field.as_str()));
+        }
+        let is_archive = key.ends_with(&format!("/{run_id}/history"));
+        if !is_archive {
+            self.turns += 1;
+            if last == known && log.header == header {
+                self.violations
+                    .push(format!("cost: {key} is written again at event {last}, and says the same"));
+            }
+        }
+        log.header = header;
+    }
+
+    /// G4: every effect has a guard.
+    fn guarded(&mut self, header: &Value) {
+        let of_run = (
+            serde_json::from_value(header["run_id"].clone()),
+            serde_json::from_value(header["workflow_id"].clone()),
+        );
+        let (Ok(run_id), Ok(workflow_id)): (Result<RunId, _>, Result<WorkflowId, _>) = of_run else { return };
+        let pending =
+            serde_json::from_value::<Vec<PendingEffect>>(header["effects"].clone()).unwrap_or_default();
+        for PendingEffect { guard, effect } in pending {
+            if let Some(effect) = warrants::named(run_id, &effect) {
+                self.guards.entry(effect).or_default().insert(Told::new(&workflow_id, Some(run_id), guard));
             }
         }
     }

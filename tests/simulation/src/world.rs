@@ -20,8 +20,10 @@ use millrace_local::Memory;
 use serde_json::{Value, json};
 
 use crate::casts::Ends;
+use crate::cost::{Cost, Meter};
 use crate::deploys::Deployment;
 use crate::family::{EntityWorkflow, FamilyWorkflow, Ledger, StewardWorkflow};
+use crate::warrants::Warranted;
 use crate::watch::Watch;
 use crate::workflows::{EverythingWorkflow, PatientWorkflow, Probe, app};
 use crate::{check, operator};
@@ -115,6 +117,7 @@ pub struct World {
     sim: Sim,
     memory: Arc<Memory>,
     watch: Arc<Watch>,
+    meter: Meter,
     deployment: Deployment,
     injector: Arc<Injector>,
     probe: Arc<Probe>,
@@ -140,6 +143,8 @@ pub struct Report {
     pub large_payloads: usize,
     /// How many steps the world made: polls of one task.
     pub steps: u64,
+    /// What it cost until it came to rest.
+    pub cost: Cost,
 }
 
 impl World {
@@ -158,6 +163,7 @@ impl World {
             cast,
             watch: Watch::new(memory.clone()),
             memory,
+            meter: Meter::default(),
             deployment: Deployment::default(),
             injector: Injector::new(faults),
             probe: Arc::default(),
@@ -200,6 +206,8 @@ impl World {
         let not_at_rest = |stuck| self.stuck(&format!("not at rest: {stuck:?}; {}", self.dead_letters()));
         self.sim.run_until(rest, LONGEST).map_err(not_at_rest)?;
         let took = self.sim.clock().now().since(begin);
+        let (turns, events) = self.watch.turns_and_events();
+        let cost = Cost { turns, events, calls: self.meter.calls() };
         let (client, clock) = (self.client(), self.sim.clock());
         // It knows all code there was.
         let probe = Arc::new(self.probe.of_build(u64::MAX));
@@ -219,6 +227,7 @@ impl World {
             took,
             large_payloads,
             steps: self.sim.steps(),
+            cost,
         })
     }
 
@@ -281,8 +290,14 @@ impl World {
 
     /// The ports as one process has them: with faults, and its own crashes.
     fn ports(&self, process: &Process) -> Ports {
-        let bare = self.bare_ports(process);
-        Faulty::of_process(&bare, self.injector.clone(), process)
+        let keys = Keys::new(Namespace::default());
+        Warranted::wrap(&self.faulty_ports(process), keys, self.watch.clone(), process.name())
+    }
+
+    /// The same for who looks after what nobody does any more: it needs nobody's leave.
+    fn faulty_ports(&self, process: &Process) -> Ports {
+        let counted = self.meter.wrap(&self.bare_ports(process));
+        Faulty::of_process(&counted, self.injector.clone(), process)
     }
 
     fn bare_ports(&self, process: &Process) -> Ports {
@@ -314,6 +329,7 @@ impl World {
             sim: self.sim.clone(),
             memory: self.memory.clone(),
             watch: self.watch.clone(),
+            meter: self.meter.clone(),
             deployment: self.deployment.clone(),
             injector: self.injector.clone(),
             probe: self.probe.clone(),

@@ -44,7 +44,7 @@ fn g1_to_g11_every_seed_ends_as_the_faultless_world_does() {
         return; // It is played alone.
     }
     let summary = Campaign::from_environment(SEEDS).unwrap().run();
-    println!("{summary}\n{}", summary.fault_table());
+    println!("{summary}\n{}\n{}", summary.fault_table(), summary.cost_table());
     let Some(first) = summary.failures.first() else { return };
     let explained = campaign::explain(first.seed, first.cast, &Faults::of_seed(first.seed));
     let all: Vec<_> = summary.failures.iter().map(|failure| failure.why.as_str()).collect();

@@ -22,7 +22,7 @@ fn watch() -> Arc<Watch> {
 
 fn commit(watch: &Watch, first: u64, events: &[&str]) {
     let last = first + events.len() as u64 - 1;
-    let header = json!({ "run_id": "r", "first": first, "last": last });
+    let header = json!({ "run_id": "r", "first": first, "last": last, "published": events });
     let body = [&[header.to_string().as_str()], events].concat().join("\n");
     block_on(watch.put(KEY, body.into(), Condition::Always)).unwrap();
 }

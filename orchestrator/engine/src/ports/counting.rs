@@ -43,6 +43,12 @@ macro_rules! counters {
             }
         }
 
+        impl std::ops::AddAssign for CallCounts {
+            fn add_assign(&mut self, other: Self) {
+                $(self.$field += other.$field;)*
+            }
+        }
+
         impl std::ops::Sub for CallCounts {
             type Output = Self;
 

@@ -57,7 +57,7 @@ impl World {
     fn sweeper(&self) {
         let world = self.share();
         self.sim.supervise("sweeper", move |process| {
-            let ports = world.ports(&process);
+            let ports = world.faulty_ports(&process);
             let clock = ports.clock.clone();
             let sweeper = Sweeper::new(ports, Keys::new(Namespace::default()));
             process.spawn(async move {
@@ -72,7 +72,7 @@ impl World {
     fn purger(&self, name: &str) {
         let world = self.share();
         self.sim.supervise(name, move |process| {
-            let ports = world.ports(&process);
+            let ports = world.faulty_ports(&process);
             let clock = ports.clock.clone();
             let purger =
                 Purger::new(ports, Keys::new(Namespace::default()), Retention::unchecked(Duration::ZERO));
