@@ -1,11 +1,11 @@
 //! What the other casts leave out: codecs, interceptors, headers, activities that somebody else completes or that run at most once,
-//! limits, code in versions, activities without a workflow, schedules, starts that are delayed or tell something.
+//! limits, code in versions, activities without a workflow, schedules, starts that are delayed or tell something, batches.
 
 use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::try_join_all;
-use millrace::client::Payload;
+use millrace::client::{Client, Payload};
 use millrace::codec::{Codec, CodecError, Content, Zstd};
 use millrace::intercept::{Attempt, Interceptor, Next};
 use millrace::prelude::*;
@@ -15,6 +15,7 @@ use millrace_engine::ports::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::crowd::{self, listener};
 use crate::family::{GreetWorkflow, greet};
 use crate::workflows::{Note, Probe, Time, square};
 use crate::{Cast, Outside};
@@ -174,6 +175,7 @@ fn app(clock: Arc<dyn Clock>, probe: Arc<Probe>) -> App {
         .workflow(bazaar)
         .workflow(carrier)
         .workflow(greet)
+        .workflow(listener)
         .activity(square)
         .standalone(square)
         .activity(carried)
@@ -184,6 +186,11 @@ fn app(clock: Arc<dyn Clock>, probe: Arc<Probe>) -> App {
         .activity(happens_once)
         .intercept(Signs);
     if is_first { app.workflow(aging_v1) } else { app.workflow(aging).pinned(aging_v1) }
+}
+
+/// A client as the app's own.
+fn coded(client: Client) -> Client {
+    client.codec(Zstd::new()).codec(Flipped)
 }
 
 /// Answers whoever asks, twice, a few minutes later.
@@ -239,8 +246,12 @@ pub fn cast() -> Cast {
     let traced = json!({"headers": {"trace": "00-17"}, "memo": "a day's work", "attributes": {"stall": 7}});
     Cast {
         app,
-        ids: ["bazaar-1", "aging-1", "aging-2", "aging-3", "alone-1", "often-1"].map(str::to_owned).into(),
-        requests: vec![
+        ids: ["bazaar-1", "aging-1", "aging-2", "aging-3", "alone-1", "often-1"]
+            .into_iter()
+            .chain(crowd::ids())
+            .map(str::to_owned)
+            .collect(),
+        requests: [
             (0, start(BazaarWorkflow::NAME, "bazaar-1", traced)),
             (0, start(aging, "aging-1", json!({}))),
             (0, start(aging, "aging-2", json!({"start_delay_s": 1200, "signal": note}))),
@@ -248,10 +259,14 @@ pub fn cast() -> Cast {
             (1, start("millrace.activity", "alone-1", json!({"input": alone}))),
             (2, start("millrace.schedule", "often-1", json!({"input": {"schedule": schedule}}))),
             (2_500, told),
-        ],
+        ]
+        .into_iter()
+        .chain(crowd::starts())
+        .collect(),
         // It tells of times, which no two worlds have in common.
         any_result: |id| id == "often-1",
         outsiders: |outside| vec![answers(outside).boxed()],
+        staff: Some(|outside| crowd::asks_all(outside, coded).boxed()),
         examine,
         ..Cast::default()
     }

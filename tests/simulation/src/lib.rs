@@ -4,7 +4,7 @@
 //! - [`workflows`], [`family`]: workflows that use everything the language has.
 //! - [`programs`], [`reference`]: workflows made by chance, and a naive interpreter of them.
 //! - [`operator`]: a workflow that people intervene in.
-//! - [`bazaar`]: what the others leave out.
+//! - [`bazaar`]: what the others leave out; [`crowd`]: many runs of which the same is asked at once.
 //! - [`World`]: the processes, killed and started again.
 //! - [`check`]: what must hold of every run afterwards; [`watch`]: what must hold at any time.
 //! - [`warrants`]: that nothing is sent or read without need, whatever goes wrong; [`cost`]: what that comes to.
@@ -16,6 +16,7 @@ pub mod campaign;
 pub mod casts;
 pub mod check;
 pub mod cost;
+pub mod crowd;
 pub mod deploys;
 pub mod family;
 pub mod operator;

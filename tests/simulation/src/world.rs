@@ -6,110 +6,36 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::executor::block_on;
-use futures::future::BoxFuture;
-use millrace::{App, Workflow};
+use millrace::App;
 use millrace_conformance::{Fault, Faults, Faulty, Injector, Process, Sim};
-use millrace_core::{Event, Namespace, Payload, Status, TaskQueue, WorkflowId};
-use millrace_engine::ports::{Clock, Entropy, ObjectStore, Ports, QueueName, Queues};
+use millrace_core::{Namespace, Payload, Status, TaskQueue, WorkflowId};
+use millrace_engine::ports::{Clock, ObjectStore, Ports, QueueName, Queues};
 use millrace_engine::{
     Client, ClientError, DeadLetters, Orchestrator, OrchestratorConfig, Ticker, Worker, WorkerConfig,
 };
 use millrace_format::Keys;
 use millrace_format::history::SEAL_AT;
 use millrace_local::Memory;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::casts::Ends;
 use crate::cost::{Cost, Meter};
 use crate::deploys::Deployment;
-use crate::family::{EntityWorkflow, FamilyWorkflow, Ledger, StewardWorkflow};
 use crate::warrants::Warranted;
 use crate::watch::Watch;
-use crate::workflows::{EverythingWorkflow, PatientWorkflow, Probe, app};
+use crate::workflows::Probe;
 use crate::{check, operator};
 
+mod cast;
 mod purge;
+
+pub use cast::{Cast, Outside};
 
 /// No run takes longer than this, whatever happens to it.
 const LONGEST: Duration = Duration::from_secs(4 * 86_400);
 
 /// Those that run the workflows' code, and are deployed anew.
 const ORCHESTRATORS: [&str; 2] = ["orchestrator-1", "orchestrator-2"];
-
-/// The workflows that come to an end, those that others start among them.
-const IDS: [&str; 12] = [
-    "everything-1",
-    "everything-2",
-    "patient-1",
-    "family-1",
-    "family-1-ward",
-    "family-1-twin",
-    "family-1-tidy",
-    "family-1-wanderer-1",
-    "family-1-wanderer-2",
-    "family-1-left",
-    "entity-1",
-    "steward-1",
-];
-
-/// Who plays in a world, and what is asked of them.
-#[derive(Clone)]
-pub struct Cast {
-    /// What the processes can run.
-    pub app: fn(Arc<dyn Clock>, Arc<Probe>) -> App,
-    /// The workflows that come to an end.
-    pub ids: Vec<String>,
-    /// What clients send, after so many seconds.
-    pub requests: Vec<(u64, Value)>,
-    /// Whether requests may come too late, and end as dead letters.
-    pub may_be_late: bool,
-    /// Those outside that do more than that, each without any fault of its own.
-    pub outsiders: fn(Outside) -> Vec<BoxFuture<'static, ()>>,
-    /// The workflows whose result may be any.
-    pub any_result: fn(&str) -> bool,
-    /// What is wrong with a history, beside what must hold of every one.
-    pub examine: fn(&[Event]) -> Option<String>,
-}
-
-impl Default for Cast {
-    /// The workflows that use everything.
-    fn default() -> Self {
-        let ids = IDS.map(str::to_owned).into();
-        Self {
-            app,
-            ids,
-            requests: requests(),
-            may_be_late: false,
-            outsiders: |_| Vec::new(),
-            any_result: |_| false,
-            examine: |_| None,
-        }
-    }
-}
-
-/// What somebody outside has: nothing goes wrong with it.
-#[derive(Clone)]
-#[allow(missing_docs, reason = "each field is what its type says")]
-pub struct Outside {
-    pub client: Client,
-    pub clock: Arc<dyn Clock>,
-    pub entropy: Arc<dyn Entropy>,
-    pub probe: Arc<Probe>,
-}
-
-impl Outside {
-    /// Waits.
-    pub async fn pause(&self, seconds: u64) {
-        pause(&*self.clock, seconds).await;
-    }
-
-    /// Sends a message to the inbox, until it is there.
-    pub async fn send(&self, message: &Value) {
-        while self.client.send_raw(message.to_string()).await.is_err() {
-            self.pause(1).await;
-        }
-    }
-}
 
 /// A simulated world.
 pub struct World {
@@ -194,6 +120,7 @@ impl World {
         self.ticker();
         let (ids, any_result) = (self.cast.ids.clone(), self.cast.any_result);
         self.client_requests();
+        self.staff();
         let outsiders = self.sim.process("outsiders");
         (self.cast.outsiders)(self.outside()).into_iter().for_each(|outsider| outsiders.spawn(outsider));
         let client = self.client();
@@ -290,14 +217,14 @@ impl World {
 
     /// The ports as one process has them: with faults, and its own crashes.
     fn ports(&self, process: &Process) -> Ports {
-        let keys = Keys::new(Namespace::default());
-        Warranted::wrap(&self.faulty_ports(process), keys, self.watch.clone(), process.name())
+        let counted = self.meter.wrap(&self.bare_ports(process));
+        let faulty = Faulty::of_process(&counted, self.injector.clone(), process);
+        Warranted::wrap(&faulty, Keys::new(Namespace::default()), self.watch.clone(), process.name())
     }
 
-    /// The same for who looks after what nobody does any more: it needs nobody's leave.
+    /// The same for whoever needs nobody's leave: clients, and who looks after what nobody does any more.
     fn faulty_ports(&self, process: &Process) -> Ports {
-        let counted = self.meter.wrap(&self.bare_ports(process));
-        Faulty::of_process(&counted, self.injector.clone(), process)
+        Faulty::of_process(&self.bare_ports(process), self.injector.clone(), process)
     }
 
     fn bare_ports(&self, process: &Process) -> Ports {
@@ -399,6 +326,18 @@ impl World {
         });
     }
 
+    /// Who asks for something, and is killed while doing so as anybody is.
+    fn staff(&self) {
+        let Some(staff) = self.cast.staff else { return };
+        let world = self.share();
+        self.sim.supervise("staff", move |process| {
+            let ports = world.faulty_ports(&process);
+            let (clock, entropy, probe) = (ports.clock.clone(), ports.entropy.clone(), world.probe.clone());
+            let client = Client::new(ports, Keys::new(Namespace::default()), None);
+            process.spawn(staff(Outside { client, clock, entropy, probe }));
+        });
+    }
+
     fn outside(&self) -> Outside {
         let (clock, entropy, probe) = (self.sim.clock(), self.sim.entropy(), self.probe.clone());
         Outside { client: self.client(), clock, entropy, probe }
@@ -432,34 +371,6 @@ async fn exists(client: &Client, request: &Value) -> bool {
         Some(id) => client.head(&id, None).await.is_ok(),
         None => false,
     }
-}
-
-fn requests() -> Vec<(u64, Value)> {
-    let start = |workflow: &str, id: &str, input: Value| json!({"type": "start", "workflow": workflow, "id": id, "input": input, "request_id": format!("start-{id}")});
-    let signal = |id: &str, name: &str, key: &str, input: Value| json!({"type": "signal", "id": id, "name": name, "input": input, "request_id": format!("{name}-{key}-{id}")});
-    let everything = EverythingWorkflow::NAME;
-    let mut requests = vec![
-        (0, start(everything, "everything-1", json!(1))),
-        (1, start(everything, "everything-1", json!(1))),
-        (0, start(everything, "everything-2", json!(2))),
-        (3, start(PatientWorkflow::NAME, "patient-1", json!(null))),
-        (2, start(FamilyWorkflow::NAME, "family-1", json!(null))),
-        (0, start(StewardWorkflow::NAME, "steward-1", json!(null))),
-        (2, start(EntityWorkflow::NAME, "entity-1", json!(Ledger::default()))),
-        (4_000, json!({"type": "cancel", "id": "patient-1", "reason": "enough", "request_id": "cancel-1"})),
-    ];
-    let update = |id: &str, name: &str, key: u64, n: u64| json!({"type": "update", "id": id, "name": name, "input": {"n": n}, "request_id": format!("{name}-{key}-{id}")});
-    requests.extend((1..=12).map(|n| (n * 90, signal("entity-1", "note", &n.to_string(), json!({"n": n})))));
-    requests.extend([(200, update("entity-1", "add", 1, 10)), (700, update("entity-1", "add", 2, 20))]);
-    requests.extend([(300, update("entity-1", "ask", 1, 3)), (900, update("entity-1", "ask", 2, 4))]);
-    requests.extend(
-        [10, 0, 20, 0].iter().zip(1..).map(|(n, key)| (key * 50, update("steward-1", "add", key, *n))),
-    );
-    for id in ["everything-1", "everything-2"] {
-        requests.extend((1..=3).map(|n| (n * 400 + 10, signal(id, "note", &n.to_string(), json!({"n": n})))));
-        requests.push((5_000, signal(id, "approve", "1", json!({"by": "ann"}))));
-    }
-    requests
 }
 
 async fn pause(clock: &dyn Clock, seconds: u64) {

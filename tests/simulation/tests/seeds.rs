@@ -7,6 +7,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use millrace_conformance::Faults;
+use millrace_core::Status;
 use millrace_simulation::campaign::{self, Campaign};
 use millrace_simulation::{World, casts};
 
@@ -24,6 +25,22 @@ fn g8_one_seed_twice_is_the_same_to_the_byte() {
     }
     let everything = World::new(ODD, Faults::none()).run().unwrap();
     assert!(everything.large_payloads > 5, "odd worlds have large payloads: {}", everything.large_payloads);
+}
+
+#[test]
+fn each_of_a_crowd_is_asked_once_and_nobody_else() {
+    let bazaar = casts::ALL.iter().find(|cast| cast.name == "bazaar").unwrap();
+    let ends = bazaar.expected().unwrap();
+    let end = |id: &str| (ends[id].0, ends[id].1.as_str().to_owned());
+    for id in ["crowd-1", "crowd-3"] {
+        assert_eq!(end(id).0, Status::Terminated);
+    }
+    // Flipped, and in base64: [7] and [].
+    for (id, told) in [("crowd-2", "pMii"), ("crowd-4", "pMii"), ("crowd-5", "pMii"), ("passer-by-1", "pKI=")]
+    {
+        let (status, result) = end(id);
+        assert!(status == Status::Completed && result.contains(told), "{id}: {status} {result}");
+    }
 }
 
 #[test]

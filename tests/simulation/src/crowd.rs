@@ -1,0 +1,164 @@
+//! Runs of which somebody asks the same, all at once, by what a list says of them; and who does so, in a process that is
+//! killed in the middle and begins again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use millrace::Workflow as _;
+use millrace::client::{
+    Backend, Client, Description, Event, Filter, Listed, Operation, Outcome, Payload, RunError, Sent,
+};
+use millrace::prelude::*;
+use millrace_core::{RequestId, RunId, WorkflowId};
+use millrace_engine::ClientError;
+use millrace_format::message::InboxMessage;
+use serde_json::{Value, json};
+
+use crate::Outside;
+use crate::workflows::Note;
+
+/// Those of whom something is asked, with their lots: the first lot is to leave at once, the second to come to an end.
+const CROWD: [(&str, u64); 5] =
+    [("crowd-1", 1), ("crowd-2", 2), ("crowd-3", 1), ("crowd-4", 2), ("crowd-5", 2)];
+/// Somebody of the same type and lot, whose name no filter lets pass.
+const PASSER_BY: &str = "passer-by-1";
+
+/// Listens until its time is over, or it is asked to stop, and says what it was told.
+#[workflow(accepts(Note))]
+pub async fn listener(ctx: WorkflowContext, seconds: u64) -> Result<Vec<u64>, WorkflowError> {
+    let told = ctx.state(Vec::new()).on_signal(|told, Note { n }| told.push(n));
+    let _ = ctx.sleep(secs(seconds)).await;
+    Ok(told.get())
+}
+
+/// All of them.
+pub fn ids() -> impl Iterator<Item = &'static str> {
+    CROWD.into_iter().map(|(id, _)| id).chain([PASSER_BY])
+}
+
+/// Their starts.
+pub fn starts() -> Vec<(u64, Value)> {
+    let start = |id: &str, lot: u64, seconds: u64| json!({"type": "start", "workflow": ListenerWorkflow::NAME, "id": id, "input": seconds, "attributes": {"lot": lot}, "request_id": format!("start-{id}")});
+    let forever = 30 * 86_400;
+    let crowd = CROWD.into_iter().zip(0..).map(|((id, lot), n)| (n * 20, start(id, lot, forever)));
+    crowd.chain([(0, start(PASSER_BY, 2, 3 * 3_600))]).collect()
+}
+
+/// Tells all of them something, then has one lot terminated and the other canceled: each in a batch that is begun, under the
+/// same id, until it has come through.
+pub async fn asks_all(outside: Outside, coded: fn(Client) -> Client) {
+    let client = coded(Client::new(Arc::new(Direct(outside.client.clone()))));
+    let note = Payload::of(&json!({"n": 7})).unwrap_or_default();
+    let (everybody, reason) = (|_| true, "the fair is over".to_owned());
+    let batches: [(_, _, Operation, fn(u64) -> bool); 3] = [
+        ("tell", None, Operation::Signal { name: "note".into(), input: note }, everybody),
+        ("leave", Some("lot=1"), Operation::Terminate { reason: reason.clone() }, |lot| lot == 1),
+        ("stop", Some("lot=2"), Operation::Cancel { reason }, |lot| lot == 2),
+    ];
+    for (batch, condition, operation, is_asked) in batches {
+        let attributes = condition.and_then(|text| text.parse().ok()).into_iter().collect();
+        let filter =
+            Filter { id_prefix: Some("crowd-".into()), attributes, limit: usize::MAX, ..Filter::default() };
+        let asked: BTreeSet<&str> =
+            CROWD.iter().filter(|(_, lot)| is_asked(*lot)).map(|(id, _)| *id).collect();
+        loop {
+            // Runs that are not listed yet are asked the next time.
+            if let Ok(batch) = client.batch(batch, &filter, operation.clone()).await {
+                batch.send_all().await;
+            }
+            outside.pause(200).await;
+            if have_heard(&outside, batch, &asked).await {
+                break;
+            }
+        }
+    }
+}
+
+/// Whether each of these has the batch's request in its log.
+async fn have_heard(outside: &Outside, batch: &str, asked: &BTreeSet<&str>) -> bool {
+    for id in asked {
+        let Ok(id) = id.parse::<WorkflowId>() else { return false };
+        let Ok((head, events)) = outside.client.history(&id, None).await else { return false };
+        let Ok(request) = RequestId::new(format!("{batch}:{}", head.header.run_id)) else { return false };
+        if head.header.restore(&events).absorbed_request(&request).is_none() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Sends and lists over simulated ports; batches ask for nothing else.
+struct Direct(millrace_engine::Client);
+
+fn unavailable(error: &ClientError) -> RunError {
+    RunError::Unavailable(error.to_string())
+}
+
+fn not_asked_for<T>() -> Result<T, RunError> {
+    Err(RunError::Unavailable("no batch asks for that".into()))
+}
+
+#[async_trait]
+impl Backend for Direct {
+    fn name(&self) -> String {
+        "the simulated world".into()
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    async fn send(&self, message: InboxMessage) -> Result<Sent, RunError> {
+        self.enqueue(message).await
+    }
+
+    async fn enqueue(&self, mut message: InboxMessage) -> Result<Sent, RunError> {
+        let (_, request_id) = message.to_complete();
+        let request_id = request_id.get_or_insert_with(|| self.0.new_request_id()).clone();
+        self.0.send(&message).await.map_err(|error| unavailable(&error))?;
+        Ok(Sent { request_id, run_id: None })
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, RunError> {
+        self.0.list(&filter.clone().into()).await.map_err(|error| unavailable(&error))
+    }
+
+    async fn describe(&self, _: &WorkflowId, _: Option<RunId>) -> Result<Description, RunError> {
+        not_asked_for()
+    }
+
+    async fn history(&self, _: &WorkflowId, _: Option<RunId>) -> Result<Vec<Event>, RunError> {
+        not_asked_for()
+    }
+
+    async fn outcome(
+        &self,
+        _: &WorkflowId,
+        _: Option<RunId>,
+        _: Duration,
+    ) -> Result<Option<Outcome>, RunError> {
+        not_asked_for()
+    }
+
+    async fn answer(
+        &self,
+        _: &WorkflowId,
+        _: Option<RunId>,
+        _: &RequestId,
+        _: Duration,
+    ) -> Result<Option<Payload>, RunError> {
+        not_asked_for()
+    }
+
+    async fn query(
+        &self,
+        _: &WorkflowId,
+        _: Option<RunId>,
+        _: &str,
+        _: &Payload,
+    ) -> Result<Payload, RunError> {
+        not_asked_for()
+    }
+}
