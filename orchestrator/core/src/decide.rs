@@ -65,7 +65,7 @@ fn waits(message: &Incoming, run: Option<&Run>, now: Timestamp) -> u32 {
         message.message.is_request() && !matches!(message.message, Message::Start(_) | Message::Fork(_));
     let most = match follows {
         true if message.message.waits_for_next() => WAIT_FOR_NEXT,
-        false if waits_for_any => waits_for_run(&message.message, None),
+        false if waits_for_any => WAIT_FOR_RUN.0,
         _ => return 0,
     };
     let began = run.filter(|run| run.continued.is_none()).map_or(now, |run| run.info.started_at);

@@ -193,7 +193,9 @@ impl Decider<'_> {
             return;
         }
         self.record(run, RunBlocked { reason: reason.clone(), build: build.clone() });
-        run.blocked = Some(BlockedMark { reason, build, since: self.time });
+        // Builds that take it in turns do not begin to be patient anew.
+        let since = run.blocked.as_ref().map_or(self.time, |mark| mark.since);
+        run.blocked = Some(BlockedMark { reason, build, since });
         self.decision.header_changed = true;
     }
 }

@@ -231,6 +231,17 @@ fn g9_code_that_kills_its_process_at_every_wake_is_tried_ever_more_rarely_and_do
 }
 
 #[test]
+fn g9_builds_that_take_it_in_turns_are_as_patient_as_one() {
+    let mut world = buggy();
+    world.turn(&[times(3, signal("s1", "go"))]);
+    world.build = "b2";
+    world.now = 600.0;
+    let lines = world.lines(&[times(3, wake(1))]);
+    assert!(lines[0].starts_with("RunBlocked"), "{lines:?}");
+    assert_eq!(lines[1..], ["→ wake 2 at 1200.0s [w:1]", "= Absorbed"], "it has been blocked for so long");
+}
+
+#[test]
 fn g9_a_suspect_start_begins_a_run() {
     let mut world = World::new(FIXED.map(|(on, script)| (on, script())));
     world.expect(
