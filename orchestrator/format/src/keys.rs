@@ -141,6 +141,13 @@ impl Keys {
         Some((id.parse().ok()?, run.parse().ok()?))
     }
 
+    /// The entry of a run, once it is closed, by the key of its entry while it is open.
+    pub fn when_closed(&self, index_open: &str) -> String {
+        let open = format!("{}open/", self.indexes());
+        let name = index_open.strip_prefix(&open).unwrap_or(index_open);
+        format!("{}closed/{name}", self.indexes())
+    }
+
     /// A place in one shard of an index: runs that began after `time` have their entries before it, those that began at
     /// `time` or earlier behind it.
     pub fn index_at(&self, open: bool, shard: u8, time: Timestamp) -> String {
@@ -240,6 +247,8 @@ mod tests {
                 for key in [keys.index_open(started, &id, run), keys.index_closed(started, &id, run)] {
                     assert_eq!(keys.index_run(&key), Some((id.clone(), run)), "{key}");
                 }
+                let closed = keys.when_closed(&keys.index_open(started, &id, run));
+                assert_eq!(closed, keys.index_closed(started, &id, run));
             }
         }
         for key in

@@ -201,7 +201,12 @@ impl Client {
         open: bool,
         filter: &ListFilter,
     ) -> Result<Option<Listed>, ClientError> {
-        let Some(object) = self.reader.store.get(key).await? else { return Ok(None) };
+        let object = match self.reader.store.get(key).await? {
+            // It has just closed: its other entry was written first.
+            None if open => self.reader.store.get(&self.reader.keys.when_closed(key)).await?,
+            object => object,
+        };
+        let Some(object) = object else { return Ok(None) };
         let Ok(mut entry) = IndexEntry::decode(&object.body) else {
             tracing::warn!(key, "an index entry cannot be read and is left out");
             return Ok(None);
