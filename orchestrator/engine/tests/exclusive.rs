@@ -12,9 +12,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use millrace_conformance::{Fault, Faults, Faulty, Injector};
+use millrace_core::Payload;
+use millrace_engine::Attempt;
 use millrace_engine::ports::{QueueName, Queues};
 use serde_json::json;
-use stage::{DAY, HOUR, MINUTE, SECOND, Stage, cpu, pause, payload};
+use stage::{DAY, HOUR, MINUTE, SECOND, Stage, boom, cpu, pause, payload};
 
 fn tasks() -> QueueName {
     QueueName::task(&cpu())
@@ -235,6 +237,47 @@ fn g11_a_claim_that_was_long_in_coming_is_made_again_before_the_code_begins() {
     stage.comes_to_rest(HOUR);
     assert_eq!(stage.ran().iter().map(|ran| ran.epoch).collect::<Vec<_>>(), [2]);
     assert_eq!(resource.lock().unwrap().refused, 0);
+}
+
+/// `ends` ends in this way, and nobody hears of it from the worker that ran it; then another gets a copy of its task.
+fn ends_unheard(
+    seed: u64,
+    call: &'static str,
+    end: fn(&dyn Attempt) -> Result<Payload, millrace_core::Fault>,
+) -> Stage {
+    let stage = Stage::running(seed);
+    stage.activity("ends", move |attempt, clock| async move {
+        pause(&*clock, SECOND).await;
+        end(&*attempt)
+    });
+    let first = stage.worker("w1");
+    let retry = json!({"maximum_attempts": 1});
+    stage.call("a", "ends", json!({"exclusive": true, "completes_later": true, "retry": retry}));
+    stage.until_ran(1, MINUTE);
+    first.gate.freeze_before(call, DAY);
+    stage.pass(2 * SECOND);
+    let second = stage.worker("w2");
+    stage.pass(10 * MINUTE);
+    std::mem::forget((first, second)); // Dropping them would ask them to stop.
+    stage
+}
+
+#[test]
+fn g11_what_runs_at_most_once_is_not_begun_again_after_it_failed() {
+    let stage = ends_unheard(10, "send", |_| Err(boom("the line is dead")));
+    assert_eq!(stage.fault("a", MINUTE), boom("the line is dead"), "its stored outcome is told");
+    assert_eq!(stage.attempts(), [1]);
+}
+
+#[test]
+fn g11_what_somebody_else_completes_is_not_begun_again_by_a_copy_of_its_task() {
+    let stage = ends_unheard(11, "delete", |attempt| {
+        assert!(attempt.leave());
+        Ok(Payload::null())
+    });
+    assert_eq!(stage.attempts(), [1]);
+    assert_eq!(stage.memory.messages_in(&tasks()), 0, "the copy is done with");
+    assert!(stage.history("a").0.header.status.is_open(), "and the run waits");
 }
 
 #[test]

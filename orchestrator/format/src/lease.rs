@@ -21,6 +21,9 @@ pub struct Lease {
     /// How many workers took this attempt before, and neither ended it nor gave it back.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub vanished: u32,
+    /// Whether the attempt's code has ended, and somebody else brings its outcome.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left: bool,
     /// How long it is good for after each write, in milliseconds.
     #[serde(default)]
     pub good_for_ms: u64,

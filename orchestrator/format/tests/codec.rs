@@ -85,10 +85,10 @@ proptest! {
     }
 
     #[test]
-    fn leases(holder in of(text()), epoch in any::<u64>(), (attempt, vanished) in any::<(u32, u32)>(), good_for_ms in any::<u64>(),
+    fn leases(holder in of(text()), epoch in any::<u64>(), (attempt, vanished, left) in any::<(u32, u32, bool)>(), good_for_ms in any::<u64>(),
               details in of(payload()), cancel in of(text()), outcome in of(outcome())) {
         let lease = Lease {
-            v: 1, holder, epoch, attempt, vanished, good_for_ms, details: present(details), cancel, outcome,
+            v: 1, holder, epoch, attempt, vanished, left, good_for_ms, details: present(details), cancel, outcome,
         };
         prop_assert_eq!(Lease::decode(&lease.encode()).unwrap(), lease);
     }

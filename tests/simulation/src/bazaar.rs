@@ -48,7 +48,7 @@ pub async fn bazaar(ctx: WorkflowContext) -> Result<Bazaar, WorkflowError> {
     let narrow = try_join_all((1..=6).map(|n| ctx.activity(squeezes, n))).await?;
     let refused = refused.is_err_and(|failure| failure.is("Refused"));
     // Whether it ended well is for the faults to say; that nobody begins it twice is not.
-    let _ = ctx.activity(happens_once, ()).await;
+    let _ = join!(ctx.activity(happens_once, false), ctx.activity(happens_once, true));
     let traces = vec![own, of_activity, of_child];
     Ok(Bazaar { traces, secret, long, completed: completed?, refused, narrow })
 }
@@ -87,16 +87,18 @@ async fn asks_somebody(
     Err(ActivityError::CompletesLater)
 }
 
-/// Not even if its worker is killed in the middle.
+/// Not even if it fails, or its worker is killed in the middle.
 #[activity(exclusive, max_attempts = 1, start_to_close = "5m")]
 async fn happens_once(
     ctx: ActivityContext,
     probe: Shared<Arc<Probe>>,
     time: Shared<Time>,
+    fails: bool,
 ) -> Result<(), ActivityError> {
-    probe.begins_once(&ctx.task().map(|task| task.run_id.to_string()).unwrap_or_default());
+    let whose = ctx.task().map(|task| format!("{}-{}", task.run_id, task.activity_id));
+    probe.begins_once(&whose.unwrap_or_default());
     time.pass(secs(20)).await;
-    Ok(())
+    if fails { Err("the line is dead".into()) } else { Ok(()) }
 }
 
 /// Signs what is carried, on its way out.

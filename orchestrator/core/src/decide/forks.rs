@@ -129,6 +129,14 @@ fn taken_over(fork: &Fork, now: Timestamp) -> Result<(RunStarted, &[Event], Vec<
             fork.event
         ));
     }
+    let at_most_once = |(_, state): &(_, &ActivityState)| state.scheduled.options.runs_at_most_once();
+    if let Some((activity_id, _)) = run.activities.iter().find(at_most_once) {
+        return Err(format!(
+            "event: activity {activity_id} runs at most once, and it may have begun by event {}; take an event before its \
+             start, and it is begun anew, or after its end",
+            fork.event
+        ));
+    }
     let forked_from = ForkedFrom {
         workflow_id: fork.source.clone(),
         run_id: *run_id,

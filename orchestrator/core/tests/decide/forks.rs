@@ -1,7 +1,8 @@
 //! Runs that begin with the events of another: reset and fork.
 
 use millrace_core::{
-    Event, EventKind, Fork, Incoming, Message, OutcomeResult, ParentClose, SourceLog, Verdict, WorkflowId,
+    ActivityOptions, Event, EventKind, Fork, Incoming, Message, OutcomeResult, ParentClose, RetryPolicy,
+    SourceLog, Verdict, WorkflowId,
 };
 
 use crate::script::*;
@@ -166,6 +167,21 @@ fn an_open_child_has_one_parent() {
     assert_eq!(world.lines(&[fork_of(&world, closed, true)]), ["= Rejected event"], "it closes the run");
     let lines = world.lines(&[fork_of(&world, closed - 1, true)]);
     assert!(lines.contains(&"RunCompleted \"done\"".to_owned()), "{lines:?}");
+}
+
+#[test]
+fn g11_an_open_activity_that_runs_at_most_once_is_not_begun_by_another_run() {
+    let once = RetryPolicy { maximum_attempts: 1, ..RetryPolicy::default() };
+    let options = ActivityOptions { exclusive: true, retry: once, ..ActivityOptions::default() };
+    let mut world = World::started([
+        (On::Started, [schedule_with(1, "pay", options), schedule(2, "load")].into()),
+        (On::Completed(2), [schedule(3, "score")].into()),
+    ]);
+    world.turn(&[completed(2, 1)]);
+    let open = world.history.len() as u64;
+    assert_eq!(world.lines(&[fork_of(&world, open, true)]), ["= Rejected event"]);
+    let lines = reset(&mut world, 1);
+    assert!(lines.iter().any(|line| line.contains("pay")), "before its start it is begun anew: {lines:?}");
 }
 
 #[test]

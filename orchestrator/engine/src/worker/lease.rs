@@ -20,7 +20,7 @@ pub(super) enum Claim {
     Stored(ActivityOutcome),
     /// Nobody waits for the activity any more.
     Canceled(String),
-    /// The log has the outcome of this attempt.
+    /// The log has the outcome of this attempt, or somebody else ends it.
     Unwanted,
 }
 
@@ -67,6 +67,9 @@ impl Worker {
             if lease.holder.is_some() && !void && age < good_for {
                 return Ok(Claim::Busy(good_for.saturating_sub(age).max(Duration::from_secs(1))));
             }
+            if lease.left && lease.attempt >= task.attempt {
+                return Ok(Claim::Unwanted);
+            }
             // Somebody has had this attempt before: it may be a late duplicate, and the log knows (G6).
             if lease.epoch > 0 && lease.attempt >= task.attempt && !self.is_wanted(task).await? {
                 return Ok(Claim::Unwanted);
@@ -81,6 +84,7 @@ impl Worker {
                 holder: Some(claimant.clone()),
                 epoch: lease.epoch.saturating_add(1),
                 attempt: task.attempt,
+                left: false,
                 good_for_ms: u64::try_from(self.config.lease.as_millis()).unwrap_or(u64::MAX),
                 ..lease
             };
@@ -149,9 +153,10 @@ impl Worker {
         if !failed && !task.options.exclusive {
             return Ok(true); // The log closes the activity; its lease is not looked at again.
         }
-        // A failed attempt makes room for the next; its details stay. An exclusive outcome is kept for later claimants.
+        // A failed attempt makes room for the next, if there may be one; its details stay. An exclusive outcome is kept for
+        // later claimants.
         held.lease.holder = None;
-        if !failed {
+        if !failed || task.options.runs_at_most_once() {
             held.lease.outcome = Some(outcome.clone());
         }
         match self.write(&mut held).await? {
@@ -163,9 +168,15 @@ impl Worker {
         }
     }
 
+    /// Lets go of a lease whose attempt somebody else ends: no copy of its task begins it again.
+    pub(super) async fn leave(&self, mut held: Held) -> Result<(), StoreError> {
+        held.lease.holder = None;
+        held.lease.left = true;
+        self.write(&mut held).await.map(|_| ())
+    }
+
     /// Lets go of a lease whose task is given back.
-    pub(super) async fn release(&self, held: Option<Held>) {
-        let Some(mut held) = held else { return };
+    pub(super) async fn release(&self, mut held: Held) {
         held.lease.holder = None;
         if let Err(error) = self.write(&mut held).await {
             tracing::debug!(%error, "a lease could not be released; it lapses by itself");

@@ -128,9 +128,9 @@ impl Worker {
                     return self.bury(delivery, &task, held, &reason, &stop).await;
                 }
                 Claim::Held(held) => {
-                    if task.options.exclusive && !self.can_rely_on(asked_at).await? {
-                        tracing::warn!(activity = task.activity, "a lease came too late; asking again");
-                        self.release(Some(held)).await;
+                    if task.options.exclusive && !self.can_rely_on(asked_at).await {
+                        tracing::warn!(activity = task.activity, "a lease cannot be relied on; asking again");
+                        self.release(held).await;
                         return self.come_back(delivery, task, Duration::ZERO).await;
                     }
                     Some(held)
@@ -156,7 +156,9 @@ impl Worker {
         match self.supervise(delivery, running.clone(), held, stop.clone(), until).await {
             Ended::With(result, held) => self.finish(delivery, running.task_ref(), result, held, &stop).await,
             Ended::Left(held) => {
-                self.release(held).await;
+                if let Some(held) = held {
+                    self.insist(delivery, &stop, || self.leave(held.clone())).await?;
+                }
                 self.done(delivery).await
             }
             Ended::GiveBack(Some(held)) if running.task_ref().options.runs_at_most_once() => {
@@ -164,7 +166,9 @@ impl Worker {
                 self.bury(delivery, running.task_ref(), held, reason, &stop).await
             }
             Ended::GiveBack(held) => {
-                self.release(held).await;
+                if let Some(held) = held {
+                    self.release(held).await;
+                }
                 self.come_back(delivery, running.task_ref().clone(), Duration::ZERO).await
             }
             Ended::LeaseLost => {
@@ -179,9 +183,9 @@ impl Worker {
 
     /// Whether a lease that was asked for then keeps others out: a crash cannot take the claim back, which would let the next
     /// holder begin under the same epoch, and it does not lapse before its first beat (G11).
-    async fn can_rely_on(&self, asked_at: Timestamp) -> Result<bool, TaskError> {
-        self.ports.queues.settle().await?;
-        Ok(self.ports.clock.now().since(asked_at) < self.config.lease / 3)
+    async fn can_rely_on(&self, asked_at: Timestamp) -> bool {
+        let is_safe = self.ports.queues.settle().await.is_ok();
+        is_safe && self.ports.clock.now().since(asked_at) < self.config.lease / 3
     }
 
     /// How many workers may vanish with an attempt before it is not run again.
