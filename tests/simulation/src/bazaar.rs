@@ -1,17 +1,18 @@
-//! What the other casts leave out: codecs, interceptors, headers, activities that somebody else completes or that run at most once,
+//! What the other casts leave out: compression and encryption, interceptors, headers, activities that somebody else completes or that run at most once,
 //! limits, code in versions, activities without a workflow, schedules, starts that are delayed or tell something, batches.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::FutureExt;
 use futures::future::try_join_all;
 use millrace::client::{Client, Payload};
-use millrace::codec::{Codec, CodecError, Content, Zstd};
+use millrace::codec::{AesGcm, Codec as _, CodecError, Key, Zstd};
 use millrace::intercept::{Attempt, Interceptor, Next};
 use millrace::prelude::*;
 use millrace::{App, Workflow};
 use millrace_core::{Event, EventKind};
-use millrace_engine::ports::Clock;
+use millrace_engine::ports::{Clock, Entropy};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ use crate::family::{GreetWorkflow, greet};
 use crate::workflows::{Note, Probe, Time, square};
 use crate::{Cast, Outside};
 
-/// What only the codec's output may hold.
+/// What is only ever encrypted.
 const SECRET: &str = "open sesame";
 /// How often the schedule starts something.
 const ACTIONS: usize = 3;
@@ -141,37 +142,39 @@ pub async fn aging(ctx: WorkflowContext) -> Result<u64, WorkflowError> {
     Ok(ctx.activity(square, n).await?)
 }
 
-/// Nobody reads what has gone through it by accident. Always the same for the same, as a seed must be.
-struct Flipped;
+/// Nonces that follow from who uses them: no two processes have the same, nor one of them twice.
+struct Nonces {
+    process: u64,
+    next: AtomicU64,
+}
 
-const FLIPPED: &str = "flipped/1";
-
-impl Codec for Flipped {
-    fn name(&self) -> &str {
-        FLIPPED
+impl Entropy for Nonces {
+    fn bits(&self) -> u128 {
+        u128::from(self.next.fetch_add(1, Ordering::SeqCst)) << 32 | u128::from(self.process)
     }
+}
 
-    fn encode(&self, payload: &Payload) -> Result<Option<Payload>, CodecError> {
-        let content = Content::of(payload)?;
-        let flipped = content.bytes().iter().map(|byte| !byte).collect();
-        content.then(FLIPPED, flipped).into_payload().map(Some)
-    }
+/// Whoever has this key reads what is encrypted.
+fn encrypts(nonces: Arc<dyn Entropy>) -> Result<AesGcm, CodecError> {
+    Ok(AesGcm::new(Key::new("2026-01", [17; 32])?).nonces_from(nonces))
+}
 
-    fn decode(&self, payload: &Payload) -> Result<Option<Payload>, CodecError> {
-        let content = Content::of(payload)?;
-        if content.last() != Some(FLIPPED) {
-            return Ok(None);
-        }
-        let plain = content.bytes().iter().map(|byte| !byte).collect();
-        content.before(plain).into_payload().map(Some)
-    }
+/// What is encrypted, as it was before.
+fn opened(sealed: &Payload) -> Result<Payload, CodecError> {
+    let keys = encrypts(Arc::new(Nonces { process: 0, next: AtomicU64::new(0) }))?;
+    let packed = keys.decode(sealed)?.unwrap_or_else(|| sealed.clone());
+    Ok(Zstd::new().decode(&packed)?.unwrap_or(packed))
 }
 
 fn app(clock: Arc<dyn Clock>, probe: Arc<Probe>) -> App {
     let is_first = probe.build() == 0;
-    let app = App::new()
-        .codec(Zstd::new())
-        .codec(Flipped)
+    let nonces = Nonces { process: probe.processes(), next: AtomicU64::new(0) };
+    let app = match encrypts(Arc::new(nonces)) {
+        Ok(keys) => App::new().codec(Zstd::new()).codec(keys),
+        // Without a codec nobody can read anything, and no world comes to its end.
+        Err(_) => App::new(),
+    };
+    let app = app
         .share(Time(clock))
         .share(probe)
         .workflow(bazaar)
@@ -191,8 +194,11 @@ fn app(clock: Arc<dyn Clock>, probe: Arc<Probe>) -> App {
 }
 
 /// A client as the app's own.
-fn coded(client: Client) -> Client {
-    client.codec(Zstd::new()).codec(Flipped)
+fn coded(client: Client, nonces: Arc<dyn Entropy>) -> Client {
+    match encrypts(nonces) {
+        Ok(keys) => client.codec(Zstd::new()).codec(keys),
+        Err(_) => client,
+    }
 }
 
 /// Answers whoever asks, twice, a few minutes later.
@@ -225,8 +231,14 @@ fn examine(events: &[Event]) -> Option<String> {
     if started == Some("millrace.schedule") && actions != ACTIONS {
         return Some(format!("the schedule has made {actions} starts"));
     }
-    let shown = events.iter().find(|event| format!("{:?}", event.kind).contains(SECRET));
-    shown.map(|event| format!("event {} shows what the codec hides", event.n))
+    // Compressed alone it could be read by anybody.
+    let in_clear = events.iter().find(|event| match &event.kind {
+        EventKind::ActivityScheduled(e) => {
+            e.activity == "whispers" && !e.input.as_str().contains("aes-gcm/1")
+        }
+        _ => false,
+    });
+    in_clear.map(|event| format!("what event {} whispers is not encrypted", event.n))
 }
 
 /// The world of the bazaar.
@@ -270,6 +282,8 @@ pub fn cast() -> Cast {
         outsiders: |outside| vec![answers(outside).boxed()],
         staff: Some(|outside| crowd::asks_all(outside, coded).boxed()),
         examine,
+        opened: |sealed| opened(sealed).unwrap_or_else(|_| sealed.clone()),
+        hidden: &[SECRET],
         ..Cast::default()
     }
 }

@@ -13,6 +13,7 @@ use millrace::client::{
 use millrace::prelude::*;
 use millrace_core::{RequestId, RunId, WorkflowId};
 use millrace_engine::ClientError;
+use millrace_engine::ports::Entropy;
 use millrace_format::message::InboxMessage;
 use serde_json::{Value, json};
 
@@ -48,21 +49,22 @@ pub fn starts() -> Vec<(u64, Value)> {
 
 /// Tells all of them something, then has one lot terminated and the other canceled: each in a batch that is begun, under the
 /// same id, until it has come through.
-pub async fn asks_all(outside: Outside, coded: fn(Client) -> Client) {
-    let client = coded(Client::new(Arc::new(Direct(outside.client.clone()))));
+pub async fn asks_all(outside: Outside, coded: fn(Client, Arc<dyn Entropy>) -> Client) {
+    let client = coded(Client::new(Arc::new(Direct(outside.client.clone()))), outside.entropy.clone());
     let note = Payload::of(&json!({"n": 7})).unwrap_or_default();
-    let (everybody, reason) = (|_| true, "the fair is over".to_owned());
-    let batches: [(_, _, Operation, fn(u64) -> bool); 3] = [
-        ("tell", None, Operation::Signal { name: "note".into(), input: note }, everybody),
-        ("leave", Some("lot=1"), Operation::Terminate { reason: reason.clone() }, |lot| lot == 1),
-        ("stop", Some("lot=2"), Operation::Cancel { reason }, |lot| lot == 2),
+    let reason = "the fair is over".to_owned();
+    let batches = [
+        ("tell", None, Operation::Signal { name: "note".into(), input: note }),
+        ("leave", Some(1), Operation::Terminate { reason: reason.clone() }),
+        ("stop", Some(2), Operation::Cancel { reason }),
     ];
-    for (batch, condition, operation, is_asked) in batches {
-        let attributes = condition.and_then(|text| text.parse().ok()).into_iter().collect();
+    for (batch, of_lot, operation) in batches {
+        let condition = of_lot.and_then(|lot| format!("lot={lot}").parse().ok());
+        let attributes = condition.into_iter().collect();
         let filter =
             Filter { id_prefix: Some("crowd-".into()), attributes, limit: usize::MAX, ..Filter::default() };
-        let asked: BTreeSet<&str> =
-            CROWD.iter().filter(|(_, lot)| is_asked(*lot)).map(|(id, _)| *id).collect();
+        let is_asked = |(_, lot): &&(&str, u64)| of_lot.is_none_or(|of| of == *lot);
+        let asked: BTreeSet<&str> = CROWD.iter().filter(is_asked).map(|(id, _)| *id).collect();
         loop {
             // Runs that are not listed yet are asked the next time.
             if let Ok(batch) = client.batch(batch, &filter, operation.clone()).await {

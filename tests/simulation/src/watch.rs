@@ -1,5 +1,5 @@
 //! Stands right before the bucket and the queues, behind all faults, and sees what really comes about: histories that
-//! only grow, with each turn, and effects that a history has recorded before.
+//! only grow, with each turn, effects that a history has recorded before, and nothing that must stay hidden.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -21,6 +21,8 @@ use crate::warrants::{self, EffectId, Told};
 /// The bucket and the queues, watched.
 pub struct Watch {
     memory: Arc<Memory>,
+    /// What nothing may show.
+    hidden: &'static [&'static str],
     seen: Mutex<Seen>,
 }
 
@@ -55,7 +57,19 @@ const OF_THE_COMMIT: [&str; 7] = ["turn", "nonce", "build", "crc", "parts", "fir
 impl Watch {
     /// Watches this bucket and these queues.
     pub fn new(memory: Arc<Memory>) -> Arc<Self> {
-        Arc::new(Self { memory, seen: Mutex::default() })
+        Self::hiding(memory, &[])
+    }
+
+    /// The same, where nothing may show any of this.
+    pub fn hiding(memory: Arc<Memory>, hidden: &'static [&'static str]) -> Arc<Self> {
+        Arc::new(Self { memory, hidden, seen: Mutex::default() })
+    }
+
+    fn looks_at(&self, place: &dyn std::fmt::Display, body: &[u8]) {
+        let shows = |text: &&&str| body.windows(text.len()).any(|part| part == text.as_bytes());
+        if let Some(shown) = self.hidden.iter().find(shows) {
+            self.seen().violations.push(format!("{place} shows `{shown}`"));
+        }
     }
 
     /// What must not have happened, but did.
@@ -177,6 +191,7 @@ impl ObjectStore for Watch {
     }
 
     async fn put(&self, key: &str, body: Bytes, condition: Condition) -> Result<ETag, PutError> {
+        self.looks_at(&key, &body);
         let etag = self.memory.put(key, body.clone(), condition).await?;
         if key.ends_with("/history") {
             self.seen().committed(key, &body);
@@ -210,7 +225,10 @@ impl Queues for Watch {
     }
 
     async fn send(&self, queue: &QueueName, messages: Vec<OutMessage>) -> Vec<Result<(), SendError>> {
-        messages.iter().for_each(|message| self.seen().sent(queue, &message.body));
+        for message in &messages {
+            self.looks_at(queue, message.body.as_bytes());
+            self.seen().sent(queue, &message.body);
+        }
         self.memory.send(queue, messages).await
     }
 

@@ -86,8 +86,8 @@ impl World {
         let cast = Arc::new(cast);
         let offload_above_bytes = if seed % 2 == 1 { 40 } else { SEAL_AT };
         Self {
+            watch: Watch::hiding(memory.clone(), cast.hidden),
             cast,
-            watch: Watch::new(memory.clone()),
             memory,
             meter: Meter::default(),
             deployment: Deployment::default(),
@@ -118,15 +118,12 @@ impl World {
             self.worker(&format!("gpu-{n}"), "gpu");
         }
         self.ticker();
-        let (ids, any_result) = (self.cast.ids.clone(), self.cast.any_result);
         self.client_requests();
         self.staff();
         let outsiders = self.sim.process("outsiders");
         (self.cast.outsiders)(self.outside()).into_iter().for_each(|outsider| outsiders.spawn(outsider));
-        let client = self.client();
-        let clock = self.sim.clock();
-        let ends =
-            self.sim.block_on(async move { all_ends(&client, &*clock, &ids, any_result).await }, LONGEST);
+        let (client, clock, cast) = (self.client(), self.sim.clock(), self.cast.clone());
+        let ends = self.sim.block_on(async move { all_ends(&client, &*clock, &cast).await }, LONGEST);
         let ends = ends.map_err(|stuck| self.stuck(&format!("{stuck:?}: {}", self.describe())))??;
         self.injector.set_calm(true);
         let rest = || self.in_flight().is_empty();
@@ -377,14 +374,9 @@ async fn pause(clock: &dyn Clock, seconds: u64) {
     clock.sleep_until(clock.now().plus(Duration::from_secs(seconds))).await;
 }
 
-async fn all_ends(
-    client: &Client,
-    clock: &dyn Clock,
-    ids: &[String],
-    any_result: fn(&str) -> bool,
-) -> Result<Ends, String> {
+async fn all_ends(client: &Client, clock: &dyn Clock, cast: &Cast) -> Result<Ends, String> {
     let mut ends = BTreeMap::new();
-    for id in ids {
+    for id in &cast.ids {
         let workflow_id: WorkflowId = id.parse().map_err(|e| format!("{e}"))?;
         loop {
             match client.history(&workflow_id, None).await {
@@ -394,7 +386,10 @@ async fn all_ends(
                     pause(clock, 60).await;
                 }
                 Ok((head, events)) if !head.header.status.is_open() => {
-                    let result = if any_result(id) { Payload::null() } else { check::result_of(&events) };
+                    let result = match (cast.any_result)(id) {
+                        true => Payload::null(),
+                        false => (cast.opened)(&check::result_of(&events)),
+                    };
                     ends.insert(id.clone(), (head.header.status, result));
                     break;
                 }

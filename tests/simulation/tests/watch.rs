@@ -65,3 +65,13 @@ fn g2_events_that_change_or_are_lost_are_seen() {
         assert!(violations.len() == 1 && violations[0].contains(hint), "{hint}: {violations:?}");
     }
 }
+
+#[test]
+fn what_must_stay_hidden_is_seen() {
+    let watch = Watch::hiding(Memory::new(Sim::new(0).clock()), &["open sesame"]);
+    let put = |text: &'static str| block_on(watch.put("key", text.into(), Condition::Always));
+    put("open, says me").unwrap();
+    assert_eq!(watch.violations(), Vec::<String>::new());
+    put("he says open sesame").unwrap();
+    assert_eq!(watch.violations(), ["key shows `open sesame`"]);
+}

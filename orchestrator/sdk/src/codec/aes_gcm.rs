@@ -7,6 +7,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use millrace_core::Payload;
+#[cfg(feature = "test")]
+use millrace_engine::ports::Entropy;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
 use super::{Codec, CodecError, Content};
@@ -23,6 +25,31 @@ const NAME: &str = "aes-gcm/1";
 pub struct AesGcm {
     encodes: String,
     keys: BTreeMap<String, Arc<LessSafeKey>>,
+    nonces: Nonces,
+}
+
+/// Where nonces come from.
+#[derive(Clone)]
+enum Nonces {
+    System,
+    #[cfg(feature = "test")]
+    Seed(Arc<dyn Entropy>),
+}
+
+impl Nonces {
+    fn next(&self) -> Result<[u8; NONCE_LEN], CodecError> {
+        let mut nonce = [0; NONCE_LEN];
+        match self {
+            Self::System => getrandom::fill(&mut nonce).map_err(|error| {
+                CodecError::new(format!("the operating system gives no random bits for a nonce: {error}"))
+            })?,
+            #[cfg(feature = "test")]
+            Self::Seed(entropy) => {
+                nonce.iter_mut().zip(entropy.bits().to_le_bytes()).for_each(|(to, from)| *to = from);
+            }
+        }
+        Ok(nonce)
+    }
 }
 
 /// A key of 256 bits and the id that payloads name it by.
@@ -64,7 +91,15 @@ impl AesGcm {
     /// Encodes with this key, and decodes what was encoded with it.
     pub fn new(key: Key) -> Self {
         let Key { id, key } = key;
-        Self { encodes: id.clone(), keys: BTreeMap::from([(id, key)]) }
+        Self { encodes: id.clone(), keys: BTreeMap::from([(id, key)]), nonces: Nonces::System }
+    }
+
+    /// Takes its nonces from here instead of from the operating system, so that a test's every bit follows from its seed. Not
+    /// for anything that is secret: a nonce that comes twice under one key gives away what it hides, and the key's seal.
+    #[cfg(feature = "test")]
+    #[must_use]
+    pub fn nonces_from(self, entropy: Arc<dyn Entropy>) -> Self {
+        Self { nonces: Nonces::Seed(entropy), ..self }
     }
 
     /// Also decodes what was encoded with this key. A second key of the same id replaces the first.
@@ -111,10 +146,7 @@ impl Codec for AesGcm {
         let failed = || CodecError::new(format!("a payload could not be encrypted with the key `{id}`"));
         let key = self.keys.get(id).ok_or_else(failed)?;
         let plain = Content::of(payload)?;
-        let mut nonce = [0; NONCE_LEN];
-        getrandom::fill(&mut nonce).map_err(|error| {
-            CodecError::new(format!("the operating system gives no random bits for a nonce: {error}"))
-        })?;
+        let nonce = self.nonces.next()?;
         let mut sealed = plain.then(&format!("{NAME}:{id}"), Vec::new());
         let mut bytes = plain.bytes().to_vec();
         let (covered, unique) = (covered(sealed.steps()), Nonce::assume_unique_for_key(nonce));
@@ -190,6 +222,21 @@ mod tests {
             assert!(encoded.as_str().starts_with(r#"{"$millrace":"aes-gcm/1:a","data":""#), "{encoded}");
             assert_eq!(codec.decode(&encoded).unwrap(), Some(secret()));
         }
+    }
+
+    #[cfg(feature = "test")]
+    #[test]
+    fn nonces_may_come_from_a_seed() {
+        struct Seven;
+        impl Entropy for Seven {
+            fn bits(&self) -> u128 {
+                7
+            }
+        }
+        let codec = keys("a", 1).nonces_from(Arc::new(Seven));
+        let [one, other] = [(); 2].map(|()| codec.encode(&secret()).unwrap().unwrap());
+        assert_eq!(one, other);
+        assert_eq!(keys("a", 1).decode(&one).unwrap(), Some(secret()));
     }
 
     #[test]

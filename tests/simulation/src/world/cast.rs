@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use millrace::{App, Workflow};
-use millrace_core::Event;
+use millrace_core::{Event, Payload};
 use millrace_engine::Client;
 use millrace_engine::ports::{Clock, Entropy};
 use serde_json::{Value, json};
@@ -44,6 +44,10 @@ pub struct Cast {
     pub outsiders: fn(Outside) -> Vec<BoxFuture<'static, ()>>,
     /// One who asks for something in a process that has faults as any other: killed, it begins again.
     pub staff: Option<fn(Outside) -> BoxFuture<'static, ()>>,
+    /// A result, readable: what is encrypted differs each time.
+    pub opened: fn(&Payload) -> Payload,
+    /// What nothing shows that is stored or sent.
+    pub hidden: &'static [&'static str],
     /// The workflows whose result may be any.
     pub any_result: fn(&str) -> bool,
     /// What is wrong with a history, beside what must hold of every one.
@@ -61,6 +65,8 @@ impl Default for Cast {
             may_be_late: false,
             outsiders: |_| Vec::new(),
             staff: None,
+            opened: Payload::clone,
+            hidden: &[],
             any_result: |_| false,
             examine: |_| None,
         }
