@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use futures::future::LocalBoxFuture;
-use millrace::{App, Client};
+use millrace::client::Start;
+use millrace::{App, Client, Handle, Workflow};
 
 pub mod batches;
 pub mod cancel_policies;
@@ -165,20 +166,34 @@ pub fn programs() -> Vec<Program> {
     [Program { name: "together", app: app(), ideas }].into_iter().chain(alone).collect()
 }
 
-/// How long a scenario waits for something to be seen.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a scenario waits for something to be seen: a message that its receiver never saw comes again after a minute.
+const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Looks again and again until there is something to see.
+/// Looks again and again until there is something to see, each time a little later. A look that fails may be too early.
 pub async fn eventually<T>(
     what: &str,
     mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
-    let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
-        if let Some(seen) = look().await? {
-            return Ok(seen);
+    let (begun, mut pause) = (Instant::now(), Duration::from_millis(20));
+    loop {
+        let is_late = begun.elapsed() > PATIENCE;
+        match look().await {
+            Ok(Some(seen)) => return Ok(seen),
+            Ok(None) if is_late => bail!("{what}: not seen within {PATIENCE:?}"),
+            Err(error) if is_late => return Err(error.context(format!("{what}, within {PATIENCE:?}"))),
+            _ => tokio::time::sleep(pause).await,
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
     }
-    bail!("{what}: not seen within {PATIENCE:?}")
+}
+
+/// Starts a run under a new id and waits until it has begun, so that it can be asked at once. A start waits half a minute for
+/// that by itself, which is enough wherever no machine stands still.
+pub async fn begun<W: Workflow>(start: impl Fn() -> Start<W>) -> anyhow::Result<Handle<W>> {
+    let run = start().await?;
+    if run.run_id().is_some() {
+        return Ok(run);
+    }
+    eventually("the start", async || Ok(Some(run.describe().await?))).await?;
+    Ok(start().or_existing().await?)
 }

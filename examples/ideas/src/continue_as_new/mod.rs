@@ -46,11 +46,12 @@ pub fn app(app: App) -> App {
 }
 
 pub async fn scenario(client: &Client) -> anyhow::Result<()> {
-    let run = client.start(count_usage, "usage-november", 0).await?;
+    let run = crate::begun(|| client.start(count_usage, "usage-november", 0)).await?;
+    let mut gateway = run.in_order(); // the bill comes last
     for _ in 0..7 {
-        run.signal(Used(100)).await?;
+        gateway.signal(Used(100)).await?;
     }
-    run.signal(Bill).await?;
+    gateway.signal(Bill).await?;
     ensure!(run.result().await? == 700, "the first run's handle has the last run's result");
     let last = run.describe().await?;
     ensure!(Some(last.run_id) != run.run_id() && last.first_run_id == run.run_id(), "a chain: {last:?}");

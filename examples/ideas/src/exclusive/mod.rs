@@ -8,7 +8,7 @@
 //! Costs: a lease: 2 PUT, 1 GET. `docs/language.md`, Work.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 
 use anyhow::ensure;
@@ -61,7 +61,11 @@ pub async fn transfer((account, cents): (PathBuf, u64)) -> Result<(), ActivityEr
 
 #[activity]
 pub async fn transfers(account: PathBuf) -> Result<Vec<u64>, ActivityError> {
-    Ok(fs::read_to_string(account)?.lines().map(str::parse).collect::<Result<_, _>>()?)
+    let statement = match fs::read_to_string(account) {
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(), // it was never begun
+        statement => statement?,
+    };
+    Ok(statement.lines().map(str::parse).collect::<Result<_, _>>()?)
 }
 
 #[workflow]

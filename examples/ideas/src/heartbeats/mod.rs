@@ -18,7 +18,7 @@ pub struct Copied {
     pub attempts: u32,
 }
 
-#[activity(start_to_close = "2h", heartbeat = "30s", initial_interval = "50ms")]
+#[activity(start_to_close = "2h", heartbeat = "10m", initial_interval = "50ms")]
 pub async fn copy_shards(ctx: ActivityContext, shards: u32) -> Result<Copied, ActivityError> {
     let resumed_at = ctx.progress::<u32>().unwrap_or(0);
     for shard in resumed_at..shards {

@@ -33,9 +33,13 @@ pub fn app(app: App) -> App {
 }
 
 pub async fn scenario(client: &Client) -> anyhow::Result<()> {
-    let run = client.start(keep_index, "pictures", 2).await?;
+    let run = crate::begun(|| client.start(keep_index, "pictures", 2)).await?;
     run.pause("the index is being rebuilt").await?;
+    crate::eventually("the pause", async || Ok(run.describe().await?.paused)).await?;
     run.signal(Labeled(3)).await?;
+    let told =
+        async || Ok(run.history().await?.into_iter().find(|event| event.kind.name() == "SignalReceived"));
+    crate::eventually("the signal in the log", told).await?;
     let there = run.describe().await?;
     ensure!(there.paused.is_some() && there.activities.is_empty(), "told, but held back: {there:?}");
     run.unpause().await?;

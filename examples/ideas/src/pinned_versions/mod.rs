@@ -5,7 +5,7 @@
 //!
 //! Costs: nothing. `docs/language.md`, A long life.
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use millrace::client::{EventKind, Filter};
 use millrace::{Client, prelude::*};
 
@@ -43,7 +43,7 @@ pub async fn scenario(client: &Client) -> anyhow::Result<()> {
         anyhow::bail!("a history begins with its start")
     };
     ensure!(started.version.as_deref() == Some("2"), "and say so");
-    let listed = client.list(&Filter { id_prefix: Some("why".into()), ..Filter::default() }).await?;
-    listed.first().context("under the one name of both")?;
-    Ok(())
+    let of_both = Filter { id_prefix: Some("why".into()), ..Filter::default() };
+    let listed = async || Ok((client.list(&of_both).await?.len() == 1).then_some(()));
+    crate::eventually("the run, under the one name of both", listed).await
 }

@@ -20,7 +20,7 @@ pub struct Provider {
     pub takes_ms: u64,
 }
 
-#[activity(start_to_close = "1m", heartbeat = "30s", max_attempts = 1)]
+#[activity(start_to_close = "2h", heartbeat = "10m", max_attempts = 1)]
 pub async fn ask(
     ctx: ActivityContext,
     provider: Provider,
@@ -63,15 +63,16 @@ pub fn app(app: App) -> App {
 }
 
 pub async fn scenario(client: &Client) -> anyhow::Result<()> {
+    const AN_HOUR: u64 = 3_600_000; // nobody waits for it
     let provider = |name: &str, takes_ms| Provider { name: name.into(), takes_ms };
     let input = |near, far| ("why?".to_string(), [provider("near", near), provider("far", far)]);
-    let run = client.start(quickest, "race-1", input(8_000, 20)).await?;
+    let run = client.start(quickest, "race-1", input(AN_HOUR, 20)).await?;
     ensure!(run.result().await? == "far to why?");
     let history = run.history().await?;
     let asked_to_stop = history.iter().filter(|event| event.kind.name() == "ActivityCancelRequested").count();
     ensure!(asked_to_stop == 1, "the loser");
 
-    let run = client.start(quickest, "race-2", input(8_000, 8_000)).await?;
+    let run = client.start(quickest, "race-2", input(AN_HOUR, AN_HOUR)).await?;
     run.signal(Interrupt).await?;
     ensure!(run.result().await? == "interrupted");
     Ok(())
