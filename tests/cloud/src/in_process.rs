@@ -1,5 +1,6 @@
 //! The engine in the test's own process, over the emulator's S3 and SQS.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -7,16 +8,17 @@ use aws_config::{Region, SdkConfig};
 use aws_credential_types::Credentials;
 use futures::FutureExt as _;
 use futures::channel::oneshot;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, select};
 use millrace_aws::{Aws, Settings};
 use millrace_core::{Namespace, TaskQueue, Timestamp};
-use millrace_engine::ports::{Clock, Ports, QueueName};
+use millrace_engine::ports::{Clock, Ports, QueueError, QueueName};
 use millrace_engine::{Orchestrator, OrchestratorConfig, Stop, Worker, WorkerConfig};
 use millrace_format::Keys;
 use millrace_local::{OsEntropy, SystemClock, TokioSpawn};
 use serde_json::{Value, json};
 
 use crate::app::app;
+use crate::poll::pause;
 use crate::stack::unique;
 use crate::{Emulator, Foreign, History};
 
@@ -98,8 +100,13 @@ impl Site {
 
     /// A run's history, by a foreign client.
     pub fn history(&self, id: &str) -> History {
+        self.try_history(id).expect("the run is there")
+    }
+
+    /// The same of one that may not have begun.
+    pub fn try_history(&self, id: &str) -> Option<History> {
         let namespace = self.settings.namespace.to_string();
-        History::read(&self.foreign, &self.settings.bucket, &namespace, id).expect("the run is there")
+        History::read(&self.foreign, &self.settings.bucket, &namespace, id)
     }
 }
 
@@ -120,13 +127,39 @@ pub fn never() -> Stop {
     futures::future::pending().boxed().shared()
 }
 
+/// Takes messages of both queues for ever, or until one says that there is no use in it.
+pub async fn turns(orchestrator: &Orchestrator) -> QueueError {
+    let of = async |queue: QueueName| {
+        loop {
+            if let Err(error) = poll(orchestrator, &queue).await {
+                return error;
+            }
+        }
+    };
+    let (inbox, events) = (pin!(of(QueueName::inbox())), pin!(of(QueueName::events())));
+    select(inbox, events).await.factor_first().0
+}
+
 /// Takes messages of both queues until there are none.
 pub async fn turn_all(orchestrator: &Orchestrator) {
     loop {
-        let inbox = orchestrator.poll(&QueueName::inbox()).await.expect("the emulator answers");
-        let events = orchestrator.poll(&QueueName::events()).await.expect("the emulator answers");
+        let inbox = poll(orchestrator, &QueueName::inbox()).await.expect("the emulator answers");
+        let events = poll(orchestrator, &QueueName::events()).await.expect("the emulator answers");
         if inbox + events == 0 {
             return;
+        }
+    }
+}
+
+/// Takes one batch. An emulator that does not answer is asked again: a slow machine is no failure.
+async fn poll(orchestrator: &Orchestrator, queue: &QueueName) -> Result<usize, QueueError> {
+    loop {
+        match orchestrator.poll(queue).await {
+            Err(QueueError::Unavailable { queue, reason }) => {
+                println!("asked again: {queue}: {reason}");
+                pause(Duration::from_secs(1)).await;
+            }
+            polled => return polled,
         }
     }
 }

@@ -35,6 +35,11 @@ pub fn wait(milliseconds: u64) {
     std::thread::sleep(Duration::from_millis(milliseconds));
 }
 
+/// The same without holding up a thread.
+pub async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 /// Looks until there is something to see.
 pub fn eventually<T>(seconds: u64, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Deadline::in_secs(seconds);

@@ -42,7 +42,7 @@ impl Process {
     pub fn stop(mut self) -> bool {
         signal(self.child.id(), "TERM");
         let ended = || self.child.try_wait().expect("it was ours");
-        eventually(30, "a worker to stop", ended).success()
+        eventually(180, "a worker to stop", ended).success()
     }
 }
 

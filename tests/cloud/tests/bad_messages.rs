@@ -71,7 +71,7 @@ fn g10_what_is_not_ours_goes_to_the_dead_letters_with_the_reason_and_the_rest_of
     assert_eq!(stack.foreign.depth(&inbox), Depth { visible: 10, ..Depth::default() });
     stack.foreign.set_mapping(&inbox, true);
 
-    let history = stack.closed("good", 60);
+    let history = stack.closed("good", 300);
     history.check();
     assert_eq!(history.result(), &json!(3), "no forged outcome was believed: {}", history.outline());
     let dead = wait_for_dead(&stack, bad.len());
@@ -83,7 +83,7 @@ fn g10_what_is_not_ours_goes_to_the_dead_letters_with_the_reason_and_the_rest_of
         assert!(reason.contains(word), "{what}: {reason}");
         assert!(!ids.contains(&found.id), "a dead letter is a message of its own");
     }
-    stack.comes_to_rest(60);
+    stack.comes_to_rest(300);
 
     stack.foreign.send(&inbox, &noise());
     let dead = wait_for_dead(&stack, 1);
@@ -92,7 +92,7 @@ fn g10_what_is_not_ours_goes_to_the_dead_letters_with_the_reason_and_the_rest_of
     assert!(reason.contains("JSON"), "{reason}");
     assert_eq!(whole(&stack, &dead[0]).len(), MIB);
     assert_eq!(whole(&stack, &dead[0]), noise(), "not a byte is lost");
-    stack.comes_to_rest(60);
+    stack.comes_to_rest(300);
     let started = stack.foreign.keys(&stack.bucket, "default/workflow/");
     assert!(started.iter().all(|key| key.contains("/good/")), "{started:?}");
 }
@@ -114,7 +114,7 @@ fn is_copy(dead: &str, sent: &str) -> bool {
 /// Reads so many dead letters, and deletes them.
 fn wait_for_dead(stack: &Stack, n: usize) -> Vec<Received> {
     let mut dead = Vec::new();
-    eventually(60, "the dead letters", || {
+    eventually(300, "the dead letters", || {
         for message in stack.dead("inbox") {
             stack.foreign.delete(&stack.queue("inbox-dead"), &message);
             dead.push(message);
@@ -145,12 +145,12 @@ fn an_input_and_a_result_of_two_mib_go_through_the_bucket() {
     let pointer = stack.foreign.put_inbox_payload(&stack.bucket, "default", &start.to_string());
     stack.foreign.send(&stack.queue("inbox"), &pointer);
 
-    let history = stack.closed("large", 120);
+    let history = stack.closed("large", 300);
     history.check();
     assert_eq!(history.result(), &json!([2 * MIB, 2 * MIB]));
     assert_eq!(history.events[0]["input"][0].as_str().map(str::len), Some(2 * MIB));
     let bodies = stack.foreign.keys(&stack.bucket, "default/message/");
     assert_eq!(bodies.len(), 1, "the outcome of the activity was too large for a message: {bodies:?}");
-    stack.comes_to_rest(60);
+    stack.comes_to_rest(300);
     stack.assert_no_dead_letters();
 }

@@ -90,7 +90,7 @@ async fn fan_in(orchestrators: usize) -> Option<(History, CallCounts)> {
             }
         });
     }
-    let deadline = Deadline::in_secs(200);
+    let deadline = Deadline::in_secs(300);
     while site.foreign.depth(&events) != Depth::default() {
         deadline.pause(|| format!("events are left: {:?}", site.foreign.depth(&events)));
     }

@@ -54,7 +54,7 @@ impl Chaos {
     /// Waits until a queue that nobody serves has so many messages, and sends each of them again.
     fn double(&self, queue: &str, at_least: u64) {
         let (foreign, queue) = (&self.stack.foreign, self.stack.queue(queue));
-        eventually(90, &format!("{at_least} messages in {queue}"), || {
+        eventually(300, &format!("{at_least} messages in {queue}"), || {
             (foreign.depth(&queue).visible >= at_least).then_some(())
         });
         // Visible again at once: their receive counts rise by it, which is a fault too.
@@ -157,7 +157,7 @@ fn everything_ends_well_whatever_is_killed_hangs_or_comes_twice() {
     chaos.double("events", 16);
     chaos.stack.foreign.set_mapping(&events, true);
 
-    eventually(240, "tasks for the fleet", || {
+    eventually(300, "tasks for the fleet", || {
         (chaos.stack.foreign.depth(&chaos.stack.queue("task-gpu")).visible > 0).then_some(())
     });
     chaos.double("task-gpu", 1);
@@ -175,7 +175,7 @@ fn everything_ends_well_whatever_is_killed_hangs_or_comes_twice() {
         check(spec, &history);
     }
     println!("all runs ended after {:.1} s", watch.elapsed().as_secs_f64());
-    chaos.stack.comes_to_rest(120);
+    chaos.stack.comes_to_rest(300);
     chaos.stack.assert_no_dead_letters();
     println!("all queues empty after {:.1} s", watch.elapsed().as_secs_f64());
     chaos.check_faults();
@@ -236,7 +236,7 @@ fn a_task_that_kills_every_function_ends_as_vanished_and_the_run_is_told() {
     println!("doomed: {result}");
     assert!(result.contains("vanished") || result.contains("received too often"), "{result}");
     assert!(memory.has("doomed-abort.5") && !memory.has("doomed-abort.6"), "five receives, and no more");
-    stack.comes_to_rest(60);
+    stack.comes_to_rest(300);
     stack.assert_no_dead_letters();
 }
 
@@ -248,11 +248,11 @@ fn a_worker_that_is_asked_to_stop_gives_its_work_back_and_costs_no_attempt() {
     let (binary, log) = (test_binary("test-gpu-worker"), folder.path().join("gpu-worker.log"));
     stack.start("Training", "training", &json!([spec(&memory, "training", &[]), 5]));
     let worker = Process::gpu_worker(&stack, &binary, 1, &log);
-    eventually(60, "the training to be at work", || memory.has("training-training").then_some(()));
+    eventually(300, "the training to be at work", || memory.has("training-training").then_some(()));
     let watch = Watch::start();
     assert!(worker.stop(), "it ends well: {}", std::fs::read_to_string(&log).unwrap());
     let _next = Process::gpu_worker(&stack, &binary, 1, &log);
-    let history = stack.closed("training", 60);
+    let history = stack.closed("training", 300);
     println!("given back and done after {:.1} s", watch.elapsed().as_secs_f64());
     history.check();
     assert_eq!(history.result(), &json!(5));
@@ -260,6 +260,6 @@ fn a_worker_that_is_asked_to_stop_gives_its_work_back_and_costs_no_attempt() {
     assert_eq!(history.of("ActivityCompleted")[0]["attempt"], 1, "{}", history.outline());
     let notes = memory.notes("training-trained");
     assert_eq!(notes, ["attempt 1 from 0", "attempt 1 from 2"], "its progress is kept");
-    stack.comes_to_rest(60);
+    stack.comes_to_rest(300);
     stack.assert_no_dead_letters();
 }

@@ -117,7 +117,7 @@ fn every_run_ends_whatever_becomes_of_functions_and_workers() {
         }
     }
     open.iter().for_each(|spec| check_end(&stack, spec));
-    stack.comes_to_rest(120);
+    stack.comes_to_rest(300);
     stack.assert_no_dead_letters();
     println!("{} rounds ({fates:?}), all ended well, {:.0} s", rounds(), watch.elapsed().as_secs_f64());
 }

@@ -24,7 +24,7 @@ async fn every_idea_holds_on_s3_and_sqs_and_its_history_is_replayed() {
 
 fn holds(program: &Program, site: &Site) {
     let mut command = bare(&test_binary("test-ideas"));
-    let output = ends(command.arg(program.name).envs(site.environment()), 240);
+    let output = ends(command.arg(program.name).envs(site.environment()), 900);
     let said = String::from_utf8_lossy(&output.stdout);
     let with = |first: &str| said.lines().filter(|line| line.starts_with(first)).count();
     assert!(output.status.success() && with("failed") + with("error") == 0, "{}: {said}", program.name);

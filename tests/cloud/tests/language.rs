@@ -23,7 +23,7 @@ async fn everything_else_that_the_language_has() {
         "type": "start", "workflow": "Language", "id": "speaker", "input": token_file, "start_delay_s": 1,
     }));
     turn_all(&orchestrator).await;
-    let deadline = Deadline::in_secs(120);
+    let deadline = Deadline::in_secs(300);
     let (mut asked, mut completed) = (false, false);
     while site.history("speaker").status() == "running" {
         turn_all(&orchestrator).await;

@@ -15,13 +15,13 @@ fn a_chain_of_60_and_a_fan_out_of_300_side_by_side() {
     stack.start("Chain", "chain", &json!(60));
     stack.start("FanOut", "fan", &json!(300));
 
-    let fan = stack.closed("fan", 180);
+    let fan = stack.closed("fan", 300);
     println!("fan-out of 300: {:.1} s", watch.elapsed().as_secs_f64());
     fan.check();
     assert_eq!(fan.result(), &json!(300 * 301 / 2));
     assert_eq!((fan.of("ActivityScheduled").len(), fan.completed()), (300, 300));
 
-    let chain = stack.closed("chain", 180);
+    let chain = stack.closed("chain", 300);
     println!("chain of 60: {:.1} s", watch.elapsed().as_secs_f64());
     chain.check();
     assert_eq!(chain.result(), &json!(60 * 61 / 2));
@@ -33,6 +33,6 @@ fn a_chain_of_60_and_a_fan_out_of_300_side_by_side() {
     let (cpu, turns) = (stack.invocations("cpu-worker"), stack.invocations("orchestrator"));
     println!("{cpu} invocations of cpu-worker, {turns} of orchestrator");
     assert!(cpu >= 360, "one task for each invocation: {cpu}");
-    stack.comes_to_rest(60);
+    stack.comes_to_rest(300);
     stack.assert_no_dead_letters();
 }

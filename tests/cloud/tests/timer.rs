@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use millrace_cloud_tests::eventually;
 use millrace_cloud_tests::foreign::Depth;
 use millrace_cloud_tests::in_process::{DrivenClock, Site, orchestrator, turn_all};
+use millrace_cloud_tests::{Deadline, eventually};
 use millrace_engine::Ticker;
 use serde_json::json;
 
@@ -23,7 +23,11 @@ async fn a_far_timer_waits_in_the_bucket_and_fires_when_its_time_has_come() {
 
     site.start("Nap", "nap", &json!(40));
     site.start("Nap", "short-nap", &json!(14));
-    turn_all(&orchestrator).await;
+    let deadline = Deadline::in_secs(300);
+    while ["nap", "short-nap"].iter().any(|id| site.try_history(id).is_none()) {
+        turn_all(&orchestrator).await;
+        deadline.pause(|| "both to begin".into());
+    }
     let waiting = timers();
     assert_eq!(waiting.len(), 1, "only what is more than fifteen minutes away: {waiting:?}");
     assert!(waiting[0].contains("-nap-") && !waiting[0].contains("short"), "{waiting:?}");
@@ -40,7 +44,7 @@ async fn a_far_timer_waits_in_the_bucket_and_fires_when_its_time_has_come() {
     assert_eq!(ticker.tick().await.unwrap(), 1, "it is due");
     assert!(timers().is_empty(), "the key is gone once it is sent");
     assert_eq!(ticker.tick().await.unwrap(), 0, "and is not sent again");
-    let deadline = millrace_cloud_tests::Deadline::in_secs(30);
+    let deadline = Deadline::in_secs(300);
     while site.history("nap").status() == "running" {
         turn_all(&orchestrator).await;
         deadline.pause(|| format!("the timer has not fired: {}", site.history("nap").outline()));
@@ -50,7 +54,7 @@ async fn a_far_timer_waits_in_the_bucket_and_fires_when_its_time_has_come() {
     assert_eq!(history.types(), ["RunStarted", "TimerStarted", "TimerFired", "RunCompleted"]);
     assert_eq!(history.result(), &json!("rested"));
     assert_eq!(history.of("TimerFired").len(), 1);
-    eventually(30, "the events to be gone but for the near timer", || {
+    eventually(300, "the events to be gone but for the near timer", || {
         (site.foreign.depth(&site.queue("events")) == delayed).then_some(())
     });
 }

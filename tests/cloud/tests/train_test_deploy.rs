@@ -19,7 +19,7 @@ fn a_foreign_client_trains_approves_and_reads_the_result() {
         "type": "start", "workflow": "TrainTestDeploy", "id": "digits-1", "request_id": "order-1",
         "input": { "threshold": 0.9, "approval": true },
     }));
-    eventually(120, "the test of the model", || {
+    eventually(300, "the test of the model", || {
         stack.history("digits-1").filter(|history| history.completed() == 2)
     });
     let waiting = stack.history("digits-1").unwrap();
@@ -27,7 +27,7 @@ fn a_foreign_client_trains_approves_and_reads_the_result() {
     assert!(stack.foreign.keys(&stack.bucket, "registry/").is_empty(), "nothing is deployed unapproved");
     stack.signal("digits-1", "approve", &json!({ "by": "reviewer" }));
 
-    let history = stack.closed("digits-1", 60);
+    let history = stack.closed("digits-1", 300);
     history.check();
     let expected = [
         "RunStarted",
@@ -61,7 +61,7 @@ fn a_foreign_client_trains_approves_and_reads_the_result() {
     assert_eq!(stack.invocations("cpu-worker"), 2, "test and deploy ran in the function");
     let turns = stack.invocations("orchestrator");
     assert!(turns >= 5, "start, three outcomes and a signal: {turns} invocations");
-    stack.comes_to_rest(60);
+    stack.comes_to_rest(300);
     stack.assert_no_dead_letters();
     let said = || std::fs::read_to_string(&log).unwrap();
     assert!(worker.stop(), "a worker that is asked to stop ends well: {}", said());

@@ -7,17 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{Either, join_all, select};
-use futures::join;
 use millrace::client::Filter;
 use millrace::lambda::Settings;
-use millrace::{App, Client, RunError};
+use millrace::{App, Client};
 use millrace_aws::Aws;
-use millrace_cloud_tests::in_process::never;
+use millrace_cloud_tests::in_process::{never, turns};
 use millrace_cloud_tests::overheard::Overheard;
 use millrace_core::TaskQueue;
-use millrace_engine::ports::{Ports, QueueName};
+use millrace_engine::ports::Ports;
 use millrace_engine::{Orchestrator, OrchestratorConfig, Worker, WorkerConfig};
-use millrace_ideas::{Idea, Program, codecs};
+use millrace_ideas::{Idea, Program, codecs, eventually};
 use millrace_local::{OsEntropy, SystemClock, TokioSpawn};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -62,12 +61,12 @@ async fn run() -> Result<(), Error> {
     let engine = pin!(work(&app, ports, TaskQueue::new("cpu")?));
     let scenarios = pin!(try_all(&app, &ideas, &client));
     match select(engine, scenarios).await {
-        Either::Left(((), _)) => Err("the engine has ended".into()),
+        Either::Left((why, _)) => Err(format!("the engine has ended: {why}").into()),
         Either::Right((done, _)) => Ok(done?),
     }
 }
 
-async fn try_all(app: &App, ideas: &[Idea], client: &Client) -> Result<(), RunError> {
+async fn try_all(app: &App, ideas: &[Idea], client: &Client) -> anyhow::Result<()> {
     let all = ideas.iter().map(async |idea| match (idea.scenario)(client).await {
         Ok(()) => println!("ok {}", idea.name),
         Err(error) => println!("failed {}: {error:#}", idea.name),
@@ -76,27 +75,25 @@ async fn try_all(app: &App, ideas: &[Idea], client: &Client) -> Result<(), RunEr
     replay(app, client).await
 }
 
-/// The engine's loops, without an end.
-async fn work(app: &App, ports: Ports, task_queue: TaskQueue) {
+/// The engine's loops; why they have ended.
+async fn work(app: &App, ports: Ports, task_queue: TaskQueue) -> String {
     let config = OrchestratorConfig { build: "ideas".into(), poll: POLL, ..OrchestratorConfig::default() };
     let orchestrator = Orchestrator::new(ports.clone(), app.workflow_code(), config);
     let orchestrator = orchestrator.with_local_activities(app.activity_code());
-    let turns = async |queue: QueueName| {
-        loop {
-            if let Err(error) = orchestrator.poll(&queue).await {
-                println!("error: {queue}: {error}");
-                return;
-            }
-        }
-    };
     let config = WorkerConfig { poll: POLL, slots: 16, beat_every: BEAT, ..WorkerConfig::new(task_queue) };
     let worker = Worker::new(ports, app.activity_code(), config);
-    join!(turns(QueueName::inbox()), turns(QueueName::events()), worker.run(never()));
+    match select(pin!(turns(&orchestrator)), pin!(worker.run(never()))).await {
+        Either::Left((error, _)) => error.to_string(),
+        Either::Right(_) => "the worker has stopped".into(),
+    }
 }
 
-async fn replay(app: &App, client: &Client) -> Result<(), RunError> {
-    for run in client.list(&Filter { limit: 1_000, ..Filter::default() }).await? {
-        let recording = client.record(&run.entry.workflow_id, Some(run.entry.run_id)).await?;
+async fn replay(app: &App, client: &Client) -> anyhow::Result<()> {
+    let all = Filter { limit: 1_000, ..Filter::default() };
+    for run in eventually("all runs", async || Ok(Some(client.list(&all).await?))).await? {
+        let (id, run) = (run.entry.workflow_id, run.entry.run_id);
+        let recording = async || Ok(Some(client.record(&id, Some(run)).await?));
+        let recording = eventually("a history", recording).await?;
         match app.replay(&recording) {
             Ok(()) => println!("replayed {}", recording.info.workflow_id),
             Err(reason) => println!("failed {}: {reason}", recording.info.workflow_id),
