@@ -121,7 +121,7 @@ async fn walk(ctx: ActivityContext, (diary, step): (Diary, u32)) -> Result<u32, 
 
 /// Pays, and nobody else does meanwhile.
 #[allow(clippy::disallowed_methods, reason = "a payment takes its time")]
-#[activity(start_to_close = "1h", heartbeat = "5s", exclusive, initial_interval = "50ms")]
+#[activity(start_to_close = "1h", heartbeat = "1m", exclusive, initial_interval = "50ms")]
 async fn pay(ctx: ActivityContext, diary: Diary) -> Result<u64, ActivityError> {
     let (epoch, process) = (ctx.epoch(), std::process::id());
     diary.note(&format!("pay {epoch} begin {process}"))?;

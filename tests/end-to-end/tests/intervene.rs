@@ -1,17 +1,12 @@
 //! The verbs that intervene, over real processes: pause, unpause, retry, reset, fork, and signals in order.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod process;
 
 use std::path::Path;
 
-use process::{Engine, run};
+use process::{Engine, eventually, run};
 use serde_json::Value;
 
 /// What a verb that works prints.
@@ -37,13 +32,9 @@ fn events(data: &Path, id: &str) -> Vec<Value> {
 
 /// Waits until the run has an event of this kind, and says its number.
 fn until(data: &Path, id: &str, kind: &str) -> String {
-    // Each look is a process of its own: that is some time.
-    for _ in 0..1_000 {
-        if let Some(event) = events(data, id).iter().rev().find(|event| event["type"] == kind) {
-            return event["n"].to_string();
-        }
-    }
-    panic!("{id} has no {kind}: {:?}", events(data, id));
+    eventually(&format!("{id} to have {kind}"), || {
+        events(data, id).iter().rev().find(|event| event["type"] == kind).map(|event| event["n"].to_string())
+    })
 }
 
 #[test]
@@ -93,7 +84,7 @@ fn a_run_is_reset_and_forked() {
     until(data, "o-2", "SignalReceived");
     let told_both =
         || events(data, "o-2").iter().filter(|event| event["type"] == "SignalReceived").count() == 2;
-    assert!((0..1_000).any(|_| told_both()), "the second note has not come");
+    eventually("the second note", || told_both().then_some(()));
     let told = until(data, "o-2", "SignalReceived");
 
     let reset = out(data, &["reset", "o-2", "--event", &charged, "--reason", "a bug", "--json"]);

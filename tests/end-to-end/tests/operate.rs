@@ -6,7 +6,7 @@ mod process;
 
 use std::path::Path;
 
-use process::{Engine, run};
+use process::{Engine, eventually, run};
 use serde_json::Value;
 
 fn lines(out: &str) -> Vec<Value> {
@@ -144,12 +144,7 @@ fn dead_letters_are_seen_sent_again_and_thrown_away() {
         assert_eq!(code, 0, "{err}");
         lines(&out)
     };
-    let found = loop {
-        let found = letters(&[]);
-        if found.len() == 2 {
-            break found;
-        }
-    };
+    let found = eventually("both letters", || Some(letters(&[])).filter(|found| found.len() == 2));
     for letter in &found {
         assert_eq!(letter["queue"], "inbox");
         assert!(letter["error"].as_str().unwrap().contains("is open"), "{letter}");
@@ -169,7 +164,9 @@ fn dead_letters_are_seen_sent_again_and_thrown_away() {
     let first = found[0]["message_id"].as_str().unwrap();
     assert_eq!(redrive(&["--message-id", first]).1, "sent again: 1 of `inbox`");
     assert_eq!(letters(&[]).len(), 1);
-    while run(data, &["list", "--id-prefix", "a-1", "--status", "running", "--json"]).1.is_empty() {}
+    eventually("the new run", || {
+        Some(ids(data, &["--id-prefix", "a-1", "--status", "running"])).filter(|ids| !ids.is_empty())
+    });
     assert_eq!(
         run(data, &["dead-letters", "delete", "--queue", "inbox", "--all"]).1,
         "thrown away: 1 of `inbox`"
@@ -180,7 +177,7 @@ fn dead_letters_are_seen_sent_again_and_thrown_away() {
     assert_eq!(engine.terminate(), 0);
     assert_eq!(run(data, &["start", "Approval", "--id", "a-1"]).0, 0);
     let engine = Engine::start(data);
-    while letters(&[]).is_empty() {}
+    eventually("the letter", || Some(letters(&[])).filter(|found| !found.is_empty()));
     assert_eq!(engine.terminate(), 0);
     assert_eq!(letters(&[]).len(), 1);
     let (code, out, _) = redrive(&["--all", "--json"]);

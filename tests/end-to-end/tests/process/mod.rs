@@ -3,6 +3,12 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// When to give up: a slow machine is no failure, but a test that never ends is one.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) fn app(data: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_verbs-app"));
@@ -10,11 +16,35 @@ pub(crate) fn app(data: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// Exit code, standard output, standard error.
+/// Exit code, standard output, standard error. Killed, and the test failed, if it does not end.
 pub(crate) fn run(data: &Path, args: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = app(data, args).output().unwrap();
+    let mut command = app(data, args);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let (pid, (ended, has_ended)) = (child.id().to_string(), channel::<()>());
+    let watch = thread::spawn(move || {
+        let is_late = has_ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
+        is_late && Command::new("kill").args(["-KILL", &pid]).status().unwrap().success()
+    });
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    drop(ended);
+    assert!(!watch.join().unwrap(), "{args:?} did not end within {PATIENCE:?}");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim_end().to_owned();
     (status.code().unwrap_or(-1), text(stdout), text(stderr))
+}
+
+/// Looks until there is something to see.
+#[allow(dead_code, clippy::disallowed_methods, reason = "not every test waits; those that do, in real time")]
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what}: not seen within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// An engine in a process of its own; killed when the test ends.
