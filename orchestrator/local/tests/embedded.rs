@@ -286,14 +286,11 @@ async fn settling_survives_a_message_that_came_and_went() {
         assert!(sent.iter().all(Result::is_ok));
         let settling = store.clone();
         let settled = tokio::task::spawn_blocking(move || futures::executor::block_on(settling.settle()));
-        let batch = store.receive(&queue, 1, Duration::from_secs(5), Duration::from_secs(5)).await.unwrap();
+        let batch = store.receive(&queue, 1, LONG, LONG).await.unwrap();
         Queues::delete(&*store, &queue, &[batch[0].receipt.clone()]).await.unwrap();
-        let settled = tokio::time::timeout(Duration::from_secs(10), settled).await;
+        let settled = tokio::time::timeout(LONG, settled).await;
         settled.expect("settle returns").unwrap().unwrap();
     }
     store.put("key", "body".into(), Condition::Always).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(10), store.settle())
-        .await
-        .expect("the writer is at work")
-        .unwrap();
+    tokio::time::timeout(LONG, store.settle()).await.expect("the writer is at work").unwrap();
 }

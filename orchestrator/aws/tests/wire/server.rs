@@ -69,6 +69,7 @@ pub(crate) fn sqs(status: u16, code: &str) -> Answer {
 /// A server whose `script` answers the n-th request.
 pub(crate) struct Server {
     pub(crate) endpoint: String,
+    patience: Duration,
     asked: Arc<Mutex<Vec<Request>>>,
 }
 
@@ -77,7 +78,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let (asked, script) = (Arc::new(Mutex::new(Vec::new())), Arc::new(script));
-        let server = Self { endpoint, asked: asked.clone() };
+        let server = Self { endpoint, patience: Duration::from_secs(60), asked: asked.clone() };
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (asked, script) = (asked.clone(), script.clone());
@@ -90,6 +91,12 @@ impl Server {
     /// The same answer to everything.
     pub(crate) fn always(answer: Answer) -> Self {
         Self::new(move |_, _| answer.clone())
+    }
+
+    /// Its clients wait for an answer no longer than a server is silent. For what is silent only: a machine that stands still
+    /// is, too.
+    pub(crate) fn impatiently(self) -> Self {
+        Self { patience: Duration::from_millis(300), ..self }
     }
 
     /// What it was asked, in order.
@@ -112,9 +119,7 @@ impl Server {
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
             .retry_config(retries)
-            .timeout_config(
-                TimeoutConfig::builder().operation_attempt_timeout(Duration::from_millis(300)).build(),
-            );
+            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(self.patience).build());
         config.load().await
     }
 
