@@ -127,7 +127,8 @@ impl WorkflowContext {
     }
 
     /// Tells another workflow something. Recorded with this turn, and delivered once it is committed: whether or not
-    /// anybody reads it. A workflow that is not there within half an hour is not told; the signal is a dead letter then.
+    /// anybody reads it. A workflow that is not there within half a day is not told, and one of an id whose last run has ended not
+    /// within half an hour; the signal is a dead letter then.
     pub async fn signal<S: Signal>(&self, id: impl AsRef<str>, signal: S) -> Result<(), WorkflowError> {
         call::tell(&self.journal, self.scope, WorkflowId::new(id)?, &signal)
     }

@@ -67,7 +67,7 @@ impl<W: Workflow> Handle<W> {
     }
 
     /// Tells the workflow something. Returns when its log has it, or says that it does not yet (`run_id` is absent): the
-    /// workflow may not exist yet, and the signal waits for it for a minute; or no engine is at work.
+    /// workflow may not exist yet, and the signal waits for it for a minute and ten receives; or no engine is at work.
     pub async fn signal<S: Signal + AcceptedBy<W>>(&self, signal: S) -> Result<Sent, RunError> {
         self.backend.send(InboxMessage::Signal(self.message(&signal)?)).await
     }
