@@ -12,7 +12,7 @@ use millrace_core::{Message, Namespace, RunId, Task, WorkflowId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use door::{check_started, is_request, read_inbox, read_request};
+pub use door::{check_started, comes_through_inbox, read_inbox, read_request};
 pub use events::{EventMessage, Report, StartChild, read_event};
 pub use inbox::{
     CompleteMessage, FailMessage, ForkMessage, Ignored, InboxMessage, PauseMessage, ResetMessage,

@@ -235,7 +235,7 @@ pub(crate) fn with_request_id<'a>(body: &'a str, message_id: &str) -> Cow<'a, st
     let fields = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(body);
     let Ok(mut fields) = fields else { return body.into() };
     let kind = fields.get("type").and_then(|kind| serde_json::from_str::<Cow<'_, str>>(kind.get()).ok());
-    if !kind.is_some_and(|kind| message::is_request(&kind)) {
+    if !kind.is_some_and(|kind| message::comes_through_inbox(&kind)) {
         return body.into();
     }
     let id = serde_json::Value::from(message_id).to_string();

@@ -15,7 +15,7 @@ use super::{
 use crate::Attributes;
 
 /// Whether a message of this type may come through the inbox.
-pub fn is_request(kind: &str) -> bool {
+pub fn comes_through_inbox(kind: &str) -> bool {
     InboxMessage::TYPES.contains(&kind)
 }
 

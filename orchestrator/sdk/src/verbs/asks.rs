@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::args::{Place, QueryArgs, Said, Target, UpdateArgs};
 use super::connect::{Missing, connect, connect_with};
 use super::failure::{Failure, Verdict};
-use super::requests::json;
+use super::requests::{addressed, json};
 use super::{MakeApp, say, say_json};
 use crate::client::{Payload, Sent, must_be_live};
 
@@ -36,11 +36,10 @@ pub(super) async fn update(place: &Place, args: UpdateArgs) -> Verdict {
     let clock = SystemClock::default();
     let until = args.timeout.map(|timeout| clock.now().plus(timeout));
     let message = SignalMessage {
-        namespace: Some(place.namespace.clone()),
         request_id: args.request_id,
         ..SignalMessage::new(id.clone(), name, input, None).of_run(run_id)
     };
-    let sent = backend.send(InboxMessage::Update(message)).await?;
+    let sent = backend.send(addressed(place, InboxMessage::Update(message))).await?;
     loop {
         let wait = until.map_or(PATIENCE, |until| until.since(clock.now()).min(PATIENCE));
         let run = sent.run_id.or(run_id);

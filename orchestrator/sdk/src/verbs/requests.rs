@@ -106,13 +106,11 @@ pub(super) async fn resume(place: &Place, args: TargetArgs) -> Verdict {
 pub(super) async fn send(
     connected: &Connected,
     place: &Place,
-    mut message: InboxMessage,
+    message: InboxMessage,
     (id, done, as_json): (&WorkflowId, &str, bool),
 ) -> Verdict {
     let backend = connected.backend();
-    // An engine of another namespace refuses it.
-    message.to_complete().0.get_or_insert_with(|| place.namespace.clone());
-    let Sent { request_id, run_id } = backend.send(message).await?;
+    let Sent { request_id, run_id } = backend.send(addressed(place, message)).await?;
     if as_json {
         say_json(&serde_json::json!({ "id": id, "request_id": request_id, "run_id": run_id }));
     } else if let Some(run_id) = run_id {
@@ -126,6 +124,12 @@ pub(super) async fn send(
         ));
     }
     Ok(())
+}
+
+/// The message, for the namespace that is meant: an engine of another refuses it.
+pub(super) fn addressed(place: &Place, mut message: InboxMessage) -> InboxMessage {
+    message.to_complete().0.get_or_insert_with(|| place.namespace.clone());
+    message
 }
 
 /// What `--attribute` gave, as one object.
