@@ -7,8 +7,10 @@
 //! - A task, timer or wake is sent again by a process that has it in hand, once for each delivery.
 //! - A timer in the bucket is sent by who has just read it, once for each time.
 //! - What a run left when it was replaced is sent once for each try to replace it.
+//! - All that once more for each write of a history that did not come about.
 //! - Nobody lists anything but timers.
-//! - A history is read [so often](MOST_READS) for each message at most, and once more for each write that did not come about.
+//! - A history is read [so often](MOST_READS) for each message at most, once more for each write, and as often again for each
+//!   write that did not come about.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +32,8 @@ use crate::watch::Watch;
 /// For each message: a turn that finds the run cold, a look before a turn that changes nothing (G12), and two for a run that
 /// is not the current one, whose head may be in its archive.
 const MOST_READS: u64 = 4;
+/// A reset reads its source and the run that it replaces, whole, in each of its two turns.
+const MOST_READS_OF_A_FORK: u64 = 3 * MOST_READS;
 
 /// One thing that one run has its host do: of an activity this attempt, of the wakes this one.
 pub type EffectId = (RunId, EffectKey, u64);
@@ -91,15 +95,18 @@ impl Warrant {
         Self { source, told: None, itself: None, spent: BTreeSet::new() }
     }
 
-    fn covers(&self, effect: &EffectId, guards: &BTreeSet<Told>) -> bool {
-        let is_due = match &self.source {
+    fn is_for(&self, effect: &EffectId, guards: &BTreeSet<Told>) -> bool {
+        match &self.source {
             Source::Archive(run_id) => *run_id == effect.0,
             _ => {
                 self.itself.as_ref() == Some(effect)
                     || self.told.as_ref().is_some_and(|told| guards.contains(told))
             }
-        };
-        is_due && !self.spent.contains(effect)
+        }
+    }
+
+    fn covers(&self, effect: &EffectId, guards: &BTreeSet<Told>) -> bool {
+        self.is_for(effect, guards) && !self.spent.contains(effect)
     }
 }
 
@@ -145,20 +152,40 @@ impl Warranted {
     }
 
     fn lets_go(&self, source: &Source) {
-        self.warrants().retain(|known| known.source != *source);
+        let mut warrants = self.warrants();
+        let Some(place) = warrants.iter().position(|known| known.source == *source) else { return };
+        let gone = warrants.remove(place);
+        // Of two that were alike it was this one, perhaps, and not the other, that was spent.
+        let mut taken = gone.spent.clone();
+        for other in warrants.iter_mut() {
+            other.spent.retain(|effect| {
+                let was_it = !taken.contains(effect) && gone.is_for(effect, &self.watch.guards_of(effect));
+                !(was_it && taken.insert(*effect))
+            });
+        }
+    }
+
+    /// A turn that could not be written is made again, and does again what comes before.
+    fn was_not_written(&self) {
+        self.may_read(MOST_READS);
+        self.warrants().iter_mut().for_each(|warrant| warrant.spent.clear());
     }
 
     fn received(&self, queue: &QueueName, delivery: &Delivery) {
-        self.reads.fetch_add(MOST_READS, Ordering::Relaxed);
         let mut warrant = Warrant::new(Source::Delivery(delivery.receipt.clone()));
         warrant.itself = effect_of(queue, &delivery.body);
         let read = match queue {
-            queue if queue.carries_tasks() => return self.has(warrant),
+            queue if queue.carries_tasks() => {
+                self.may_read(MOST_READS);
+                return self.has(warrant);
+            }
             queue if *queue == QueueName::inbox() => {
                 message::read_inbox(&delivery.body, &delivery.message_id)
             }
             _ => message::read_event(&delivery.body),
         };
+        let is_fork = |read: &Addressed| matches!(read.message, Message::Fork(_));
+        self.may_read(if read.as_ref().is_ok_and(is_fork) { MOST_READS_OF_A_FORK } else { MOST_READS });
         warrant.told = read.ok().map(|Addressed { workflow_id, run_id, message, .. }| {
             Told::new(&workflow_id, run_id, message.identity())
         });
@@ -177,6 +204,10 @@ impl Warranted {
             let is_open = key.contains("/index/open/");
             self.does(&(run_id, if is_open { EffectKey::IndexOpen } else { EffectKey::IndexClosed }, 0));
         }
+    }
+
+    fn may_read(&self, times: u64) {
+        self.reads.fetch_add(times, Ordering::Relaxed);
     }
 
     fn reads(&self, key: &str) {
@@ -272,9 +303,13 @@ impl ObjectStore for Warranted {
     async fn put(&self, key: &str, body: Bytes, condition: Condition) -> Result<ETag, PutError> {
         self.puts(key, &body);
         if is_history(key) {
-            self.reads.fetch_add(1, Ordering::Relaxed);
+            self.may_read(1);
         }
-        self.store.put(key, body, condition).await
+        let put = self.store.put(key, body, condition).await;
+        if is_history(key) && put.is_err() {
+            self.was_not_written();
+        }
+        put
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
