@@ -16,6 +16,7 @@ use millrace_engine::ports::{Clock, Entropy};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::backend::Simulated;
 use crate::crowd::{self, listener};
 use crate::family::{GreetWorkflow, greet};
 use crate::workflows::{Note, Probe, Time, square};
@@ -194,8 +195,10 @@ fn app(clock: Arc<dyn Clock>, probe: Arc<Probe>) -> App {
 }
 
 /// A client as the app's own.
-fn coded(client: Client, nonces: Arc<dyn Entropy>) -> Client {
-    match encrypts(nonces) {
+fn client(outside: &Outside) -> Client {
+    let code = app(outside.clock.clone(), outside.probe.clone()).workflow_code();
+    let client = Simulated::client(outside, code);
+    match encrypts(outside.entropy.clone()) {
         Ok(keys) => client.codec(Zstd::new()).codec(keys),
         Err(_) => client,
     }
@@ -210,9 +213,9 @@ async fn answers(outside: Outside) {
         for (token, n) in asked.iter().skip(answered) {
             let answer = match n % 2 {
                 0 => {
-                    json!({"type": "fail", "token": token, "failure": {"type": "Refused", "message": "no", "non_retryable": true}})
+                    json!({"type": "fail", "token": token, "request_id": "no", "failure": {"type": "Refused", "message": "no", "non_retryable": true, "retry_after_ms": 1, "details": 8, "causes": ["it is late"]}})
                 }
-                _ => json!({"type": "complete", "token": token, "result": n * 100}),
+                _ => json!({"type": "complete", "token": token, "request_id": "yes", "result": n * 100}),
             };
             outside.send(&answer).await;
             outside.send(&answer).await;
@@ -280,7 +283,10 @@ pub fn cast() -> Cast {
         // It tells of times, which no two worlds have in common.
         any_result: |id| id == "often-1",
         outsiders: |outside| vec![answers(outside).boxed()],
-        staff: Some(|outside| crowd::asks_all(outside, coded).boxed()),
+        staff: |outside| {
+            let client = client(&outside);
+            vec![crowd::asks_all(outside, client).boxed()]
+        },
         examine,
         opened: |sealed| opened(sealed).unwrap_or_else(|_| sealed.clone()),
         hidden: &[SECRET],

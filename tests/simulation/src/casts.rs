@@ -7,7 +7,7 @@ use millrace_conformance::{Faults, Rng};
 use millrace_core::{Payload, Status};
 
 use crate::cost::Cost;
-use crate::{Cast, Report, World, bazaar, operator};
+use crate::{Cast, Report, World, bazaar, office, operator};
 
 /// How each workflow ends: its status and result.
 pub type Ends = BTreeMap<String, (Status, Payload)>;
@@ -30,10 +30,11 @@ impl PartialEq for Named {
 impl Eq for Named {}
 
 /// All of them.
-pub static ALL: [Named; 3] = [
+pub static ALL: [Named; 4] = [
     Named::new("everything", Cast::default),
     Named::new("operator", operator::cast),
     Named::new("bazaar", bazaar::cast),
+    Named::new("office", office::cast),
 ];
 
 /// The cast that plays in the world of this seed.

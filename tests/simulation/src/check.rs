@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millrace_core::{Effect, Event, EventKind, Payload, PendingEffect, Replay, RequestId, WorkflowId};
+use millrace_core::{Effect, Event, EventKind, Payload, PendingEffect, Replay, RequestId, RunId, WorkflowId};
 use millrace_engine::ports::Clock;
 use millrace_engine::{Client, ListFilter};
 use millrace_format::Head;
@@ -34,6 +34,7 @@ pub async fn histories(
     };
     let mut violations = Vec::new();
     let mut lost = requests(cast);
+    let mut heard_by: BTreeMap<(WorkflowId, RequestId), RunId> = BTreeMap::new();
     for id in &cast.ids {
         if !listed.iter().any(|run| run.entry.workflow_id.as_str() == id) {
             violations.push(format!("{id}: is not listed"));
@@ -50,6 +51,13 @@ pub async fn histories(
                     of != id
                         || (run.absorbed_request(request_id).is_none() && run.rejection(request_id).is_none())
                 });
+                // G2: what is sent again begins no other run, and is not told to one.
+                for request_id in heard(&events) {
+                    let first = *heard_by.entry((id.clone(), request_id.clone())).or_insert(run_id);
+                    if first != run_id {
+                        found.push(format!("G2: request {request_id} is in runs {first} and {run_id}"));
+                    }
+                }
                 if has_begun(&events) {
                     found.extend((cast.examine)(&events));
                 }
@@ -70,6 +78,19 @@ fn requests(cast: &Cast) -> Vec<(WorkflowId, RequestId)> {
         Some((request["id"].as_str()?.parse().ok()?, RequestId::new(request["request_id"].as_str()?).ok()?))
     };
     cast.requests.iter().filter_map(request).collect()
+}
+
+/// What clients and others have asked for in this run. What it takes over from another, that one has heard as well.
+fn heard(events: &[Event]) -> impl Iterator<Item = &RequestId> {
+    let is_copy = |event: &Event| matches!(&event.kind, EventKind::RunStarted(e) if e.forked_from.is_some());
+    let own = if events.first().is_some_and(is_copy) { &[] } else { events };
+    own.iter().filter_map(|event| match &event.kind {
+        EventKind::RunStarted(e) if e.continued_from.is_none() => Some(&e.request_id),
+        EventKind::SignalReceived(e) => Some(&e.request_id),
+        EventKind::UpdateReceived(e) => Some(&e.request_id),
+        EventKind::CancelRequested(e) => Some(&e.request_id),
+        _ => None,
+    })
 }
 
 fn history(head: &Head, events: &[Event], code: &dyn millrace_core::WorkflowCode) -> Vec<String> {

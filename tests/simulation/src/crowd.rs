@@ -2,19 +2,11 @@
 //! killed in the middle and begins again.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use millrace::Workflow as _;
-use millrace::client::{
-    Backend, Client, Description, Event, Filter, Listed, Operation, Outcome, Payload, RunError, Sent,
-};
+use millrace::client::{Filter, Operation, Payload};
 use millrace::prelude::*;
-use millrace_core::{RequestId, RunId, WorkflowId};
-use millrace_engine::ClientError;
-use millrace_engine::ports::Entropy;
-use millrace_format::message::InboxMessage;
+use millrace_core::{RequestId, WorkflowId};
 use serde_json::{Value, json};
 
 use crate::Outside;
@@ -49,8 +41,7 @@ pub fn starts() -> Vec<(u64, Value)> {
 
 /// Tells all of them something, then has one lot terminated and the other canceled: each in a batch that is begun, under the
 /// same id, until it has come through.
-pub async fn asks_all(outside: Outside, coded: fn(Client, Arc<dyn Entropy>) -> Client) {
-    let client = coded(Client::new(Arc::new(Direct(outside.client.clone()))), outside.entropy.clone());
+pub async fn asks_all(outside: Outside, client: millrace::Client) {
     let note = Payload::of(&json!({"n": 7})).unwrap_or_default();
     let reason = "the fair is over".to_owned();
     let batches = [
@@ -89,78 +80,4 @@ async fn have_heard(outside: &Outside, batch: &str, asked: &BTreeSet<&str>) -> b
         }
     }
     true
-}
-
-/// Sends and lists over simulated ports; batches ask for nothing else.
-struct Direct(millrace_engine::Client);
-
-fn unavailable(error: &ClientError) -> RunError {
-    RunError::Unavailable(error.to_string())
-}
-
-fn not_asked_for<T>() -> Result<T, RunError> {
-    Err(RunError::Unavailable("no batch asks for that".into()))
-}
-
-#[async_trait]
-impl Backend for Direct {
-    fn name(&self) -> String {
-        "the simulated world".into()
-    }
-
-    fn is_live(&self) -> bool {
-        true
-    }
-
-    async fn send(&self, message: InboxMessage) -> Result<Sent, RunError> {
-        self.enqueue(message).await
-    }
-
-    async fn enqueue(&self, mut message: InboxMessage) -> Result<Sent, RunError> {
-        let (_, request_id) = message.to_complete();
-        let request_id = request_id.get_or_insert_with(|| self.0.new_request_id()).clone();
-        self.0.send(&message).await.map_err(|error| unavailable(&error))?;
-        Ok(Sent { request_id, run_id: None })
-    }
-
-    async fn list(&self, filter: &Filter) -> Result<Vec<Listed>, RunError> {
-        self.0.list(&filter.clone().into()).await.map_err(|error| unavailable(&error))
-    }
-
-    async fn describe(&self, _: &WorkflowId, _: Option<RunId>) -> Result<Description, RunError> {
-        not_asked_for()
-    }
-
-    async fn history(&self, _: &WorkflowId, _: Option<RunId>) -> Result<Vec<Event>, RunError> {
-        not_asked_for()
-    }
-
-    async fn outcome(
-        &self,
-        _: &WorkflowId,
-        _: Option<RunId>,
-        _: Duration,
-    ) -> Result<Option<Outcome>, RunError> {
-        not_asked_for()
-    }
-
-    async fn answer(
-        &self,
-        _: &WorkflowId,
-        _: Option<RunId>,
-        _: &RequestId,
-        _: Duration,
-    ) -> Result<Option<Payload>, RunError> {
-        not_asked_for()
-    }
-
-    async fn query(
-        &self,
-        _: &WorkflowId,
-        _: Option<RunId>,
-        _: &str,
-        _: &Payload,
-    ) -> Result<Payload, RunError> {
-        not_asked_for()
-    }
 }

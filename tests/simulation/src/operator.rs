@@ -104,15 +104,14 @@ async fn operates(outside: Outside) {
         let choice = (bits >> 16) as u64;
         let event = 1 + choice / 8 % last;
         let request_id = format!("operator-{n}");
-        let reset =
-            json!({"type": "reset", "id": DIARY, "run_id": run_id, "event": event, "request_id": request_id});
+        let reset = json!({"type": "reset", "id": DIARY, "run_id": run_id, "event": event, "reason": "a wrong turn", "reapply": true, "request_id": request_id});
         if !head.header.status.is_open() {
             if head.header.status.as_str() == "terminated" {
                 continue; // It is being reset.
             }
             // The last event is the run's end.
             let cut = 1 + choice % (last - 1);
-            let fork = json!({"type": "fork", "id": FORK, "from": DIARY, "from_run_id": run_id, "event": cut, "request_id": "fork"});
+            let fork = json!({"type": "fork", "id": FORK, "from": DIARY, "from_run_id": run_id, "event": cut, "reason": "what if", "reapply": true, "request_id": "fork"});
             outside.send(&fork).await;
             outside.send(&fork).await;
             if resets < 3 {
@@ -120,14 +119,18 @@ async fn operates(outside: Outside) {
             }
             return;
         }
+        if head.header.blocked.is_some() {
+            let resume =
+                json!({"type": "resume", "id": DIARY, "run_id": run_id, "request_id": format!("resume-{n}")});
+            outside.send(&resume).await;
+        }
         let activities = &head.header.activities;
         let activity = activities.get((choice / 8) as usize % activities.len().max(1)).map(|a| a.activity_id);
         match (choice % 8, activity) {
-            (0 | 1, _) => holds(&outside, (None, n), bits).await,
-            (2 | 3, Some(activity)) => holds(&outside, (Some(activity), n), bits).await,
+            (0 | 1, _) => holds(&outside, (&run_id, None, n), bits).await,
+            (2 | 3, Some(activity)) => holds(&outside, (&run_id, Some(activity), n), bits).await,
             (4..=6, Some(activity)) => {
-                let retry =
-                    json!({"type": "retry", "id": DIARY, "activity_id": activity, "request_id": request_id});
+                let retry = json!({"type": "retry", "id": DIARY, "run_id": run_id, "activity_id": activity, "request_id": request_id});
                 outside.send(&retry).await;
             }
             _ if resets < 3 => {
@@ -141,16 +144,21 @@ async fn operates(outside: Outside) {
 }
 
 /// Pauses, waits, and unpauses until that has come through.
-async fn holds(outside: &Outside, (activity, n): (Option<u64>, u64), bits: u128) {
+async fn holds(outside: &Outside, (run_id, activity, n): (&str, Option<u64>, u64), bits: u128) {
     let Some(id) = diary_id() else { return };
     let message = |what: &str, key: &str| {
         let mut message = json!({"type": what, "id": DIARY, "request_id": format!("{what}-{n}-{key}")});
+        if bits.is_multiple_of(5) {
+            message["run_id"] = json!(run_id);
+        }
         if let Some(activity) = activity {
             message["activity_id"] = json!(activity);
         }
         message
     };
-    outside.send(&message("pause", "1")).await;
+    let mut pause = message("pause", "1");
+    pause["reason"] = json!("let me see");
+    outside.send(&pause).await;
     outside.pause(60 + (bits >> 64) as u64 % 400).await;
     // A pause that is on its way still holds back what was let go on before it came: it has come within minutes.
     for k in 0..40 {

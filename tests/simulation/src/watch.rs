@@ -16,6 +16,7 @@ use millrace_engine::ports::{
 use millrace_local::Memory;
 use serde_json::Value;
 
+use crate::vocabulary::{Schemas, Words};
 use crate::warrants::{self, EffectId, Told};
 
 /// The bucket and the queues, watched.
@@ -33,6 +34,8 @@ struct Seen {
     guards: BTreeMap<EffectId, BTreeSet<Told>>,
     turns: u64,
     violations: Vec<String>,
+    /// What has been said, if somebody listens, by these schemas.
+    heard: Option<(Arc<Schemas>, Words)>,
 }
 
 /// What has been committed of one run.
@@ -77,6 +80,16 @@ impl Watch {
         self.seen().violations.clone()
     }
 
+    /// Listens to what histories and messages say.
+    pub fn listens(&self, schemas: Arc<Schemas>) {
+        self.seen().heard = Some((schemas, Words::new()));
+    }
+
+    /// What they have said since.
+    pub fn heard(&self) -> Words {
+        self.seen().heard.as_ref().map(|(_, words)| words.clone()).unwrap_or_default()
+    }
+
     /// Whether this run has begun.
     pub fn has_committed(&self, run_id: &str) -> bool {
         self.seen().runs.contains_key(run_id)
@@ -104,10 +117,20 @@ impl Watch {
 }
 
 impl Seen {
+    fn hears(&mut self, name: &str, text: &str) {
+        if let Some((schemas, words)) = &mut self.heard
+            && let Ok(said) = serde_json::from_str(text)
+        {
+            schemas.hear(name, &said, words);
+        }
+    }
+
     /// G2: what is recorded once stays as it is, and nothing is left out between it and what follows.
     fn committed(&mut self, key: &str, body: &[u8]) {
         let Ok(text) = std::str::from_utf8(body) else { return };
         let mut lines = text.lines();
+        self.hears("history-header", lines.clone().next().unwrap_or_default());
+        lines.clone().skip(1).for_each(|line| self.hears("history-event", line));
         let mut header: Value =
             lines.next().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
         let Some(run_id) = header["run_id"].as_str().map(str::to_owned) else { return };
@@ -161,6 +184,11 @@ impl Seen {
 
     /// G1: an effect whose event is not in the bucket yet must not leave.
     fn sent(&mut self, queue: &QueueName, body: &str) {
+        match serde_json::from_str::<Value>(body).unwrap_or_default()["type"].as_str() {
+            _ if queue.carries_tasks() => self.hears("task", body),
+            Some(kind) => self.hears(kind, body),
+            None => {}
+        }
         let is_ours = queue.carries_tasks() || *queue == QueueName::events();
         let Some(message) = serde_json::from_str::<Value>(body).ok().filter(|_| is_ours) else { return };
         let asked = match message["type"].as_str() {

@@ -109,6 +109,11 @@ impl Probe {
         self.watched().processes
     }
 
+    /// Somebody outside has seen what must not be.
+    pub(crate) fn blames(&self, what: String) {
+        self.watched().violations.push(what);
+    }
+
     /// Two attempts that overlapped, epochs that did not rise.
     pub fn violations(&self) -> Vec<String> {
         self.watched().violations.clone()

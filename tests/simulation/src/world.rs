@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::executor::block_on;
 use millrace::App;
 use millrace_conformance::{Fault, Faults, Faulty, Injector, Process, Sim};
-use millrace_core::{Namespace, Payload, Status, TaskQueue, WorkflowId};
+use millrace_core::{Namespace, Payload, Runaway, Status, TaskQueue, WorkflowId};
 use millrace_engine::ports::{Clock, ObjectStore, Ports, QueueName, Queues};
 use millrace_engine::{
     Client, ClientError, DeadLetters, Orchestrator, OrchestratorConfig, Ticker, Worker, WorkerConfig,
@@ -37,6 +37,9 @@ const LONGEST: Duration = Duration::from_secs(4 * 86_400);
 /// Those that run the workflows' code, and are deployed anew.
 const ORCHESTRATORS: [&str; 2] = ["orchestrator-1", "orchestrator-2"];
 
+/// So few turns that some run is held back, and so many that the worlds still end.
+const SLOW: Runaway = Runaway::per_hour(40);
+
 /// A simulated world.
 pub struct World {
     cast: Arc<Cast>,
@@ -50,6 +53,8 @@ pub struct World {
     /// Odd worlds keep their larger payloads apart from the history's text; it must make no difference to anybody. Not all of
     /// them: a cold turn reads each, any read may fail, and a signal waits no more than a minute for its run (G10).
     offload_above_bytes: usize,
+    /// In some worlds a run that goes on by itself is held back after a while.
+    runaway: Option<Runaway>,
 }
 
 /// How a world ended.
@@ -94,6 +99,7 @@ impl World {
             injector: Injector::new(faults),
             probe: Arc::default(),
             offload_above_bytes,
+            runaway: (seed % 3 == 2).then_some(SLOW),
             sim,
         }
     }
@@ -101,6 +107,11 @@ impl World {
     /// What goes wrong in it, and what has.
     pub fn injector(&self) -> Arc<Injector> {
         self.injector.clone()
+    }
+
+    /// What watches it.
+    pub fn watch(&self) -> Arc<Watch> {
+        self.watch.clone()
     }
 
     /// Starts everything, lets it run to rest, and checks it.
@@ -258,6 +269,7 @@ impl World {
             injector: self.injector.clone(),
             probe: self.probe.clone(),
             offload_above_bytes: self.offload_above_bytes,
+            runaway: self.runaway,
         }
     }
 
@@ -268,7 +280,9 @@ impl World {
             let app = world.app(&process, &ports);
             let offload_above_bytes = world.offload_above_bytes;
             let build = format!("sim-{}", world.deployment.build());
-            let config = OrchestratorConfig { build, offload_above_bytes, ..OrchestratorConfig::default() };
+            let runaway = world.runaway;
+            let config =
+                OrchestratorConfig { build, offload_above_bytes, runaway, ..OrchestratorConfig::default() };
             let clock = ports.clock.clone();
             let orchestrator = Arc::new(
                 Orchestrator::new(ports, world.deployment.of(app.workflow_code()), config)
@@ -325,14 +339,20 @@ impl World {
 
     /// Who asks for something, and is killed while doing so as anybody is.
     fn staff(&self) {
-        let Some(staff) = self.cast.staff else { return };
         let world = self.share();
         self.sim.supervise("staff", move |process| {
             let ports = world.faulty_ports(&process);
             let (clock, entropy, probe) = (ports.clock.clone(), ports.entropy.clone(), world.probe.clone());
             let client = Client::new(ports, Keys::new(Namespace::default()), None);
-            process.spawn(staff(Outside { client, clock, entropy, probe }));
+            let work = (world.cast.staff)(Outside { client, clock, entropy, probe });
+            work.into_iter().for_each(|work| process.spawn(work));
         });
+    }
+
+    /// Whoever came back now would find nothing, and begin it all again.
+    fn staff_goes_home(&self) {
+        self.sim.supervise("staff", |_| {});
+        self.sim.kill("staff");
     }
 
     fn outside(&self) -> Outside {
@@ -352,9 +372,7 @@ impl World {
                     pause(&*clock, 5).await;
                 }
                 for _ in 0..2 {
-                    while client.send_raw(request.to_string()).await.is_err() {
-                        pause(&*clock, 1).await;
-                    }
+                    cast::send(&client, &*clock, &request).await;
                     pause(&*clock, 40).await;
                 }
             });

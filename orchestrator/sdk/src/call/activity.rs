@@ -89,7 +89,8 @@ impl<A: Activity> ActivityCall<A> {
         self.with(|options| options.schedule_to_close = Some(limit))
     }
 
-    /// How long the task may wait for a worker.
+    /// How long the task may wait for a worker. Whoever takes it looks: where none may ever come, what ends the activity is
+    /// [`schedule_to_close`](Self::schedule_to_close), which needs no worker.
     pub fn schedule_to_start(self, limit: Duration) -> Self {
         self.with(|options| options.schedule_to_start = Some(limit))
     }

@@ -42,8 +42,8 @@ pub struct Cast {
     pub may_be_late: bool,
     /// Those outside that do more than that, each without any fault of its own.
     pub outsiders: fn(Outside) -> Vec<BoxFuture<'static, ()>>,
-    /// One who asks for something in a process that has faults as any other: killed, it begins again.
-    pub staff: Option<fn(Outside) -> BoxFuture<'static, ()>>,
+    /// What is done in one process that has faults as any other: killed, it begins again.
+    pub staff: fn(Outside) -> Vec<BoxFuture<'static, ()>>,
     /// A result, readable: what is encrypted differs each time.
     pub opened: fn(&Payload) -> Payload,
     /// What nothing shows that is stored or sent.
@@ -64,7 +64,7 @@ impl Default for Cast {
             requests: requests(),
             may_be_late: false,
             outsiders: |_| Vec::new(),
-            staff: None,
+            staff: |_| Vec::new(),
             opened: Payload::clone,
             hidden: &[],
             any_result: |_| false,
@@ -91,9 +91,16 @@ impl Outside {
 
     /// Sends a message to the inbox, until it is there.
     pub async fn send(&self, message: &Value) {
-        while self.client.send_raw(message.to_string()).await.is_err() {
-            self.pause(1).await;
-        }
+        send(&self.client, &*self.clock, message).await;
+    }
+}
+
+/// Sends a message to the inbox, until it is there. It says whom it is for in as many words, as careful people do.
+pub(super) async fn send(client: &Client, clock: &dyn Clock, message: &Value) {
+    let mut message = message.clone();
+    (message["v"], message["namespace"]) = (json!(1), json!("default"));
+    while client.send_raw(message.to_string()).await.is_err() {
+        pause(clock, 1).await;
     }
 }
 

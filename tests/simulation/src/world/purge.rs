@@ -24,6 +24,7 @@ impl World {
     pub(super) fn is_purged(&self) -> Result<(), String> {
         // Nothing happens any more: only the time passes.
         let _ = self.sim.run_until(|| false, SETTLES);
+        self.staff_goes_home();
         self.injector.set_calm(false);
         self.sweeper();
         self.until_gone("swept", |world| world.keys("default/index/open/"))?;
