@@ -6,19 +6,20 @@ use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::types::{BatchResultErrorEntry, MessageAttributeValue, SendMessageBatchRequestEntry};
 use futures::StreamExt as _;
 use futures::stream;
-use millrace_engine::ports::{OutMessage, QueueError, QueueName, Queues, SendError, StoreError};
+use millrace_engine::ports::{OutMessage, QueueError, QueueName, Queues, SendError};
 
 use crate::characters;
 use crate::fault::Fault;
-use crate::payloads::{LARGEST_BODY, LARGEST_MESSAGE};
 use crate::queues::SqsQueues;
 use crate::urls;
 
+/// The largest message that is sent as it is, its attributes included: SQS takes 1,048,576 bytes.
+const LARGEST_MESSAGE: usize = 1_000_000;
 /// How many messages one call carries.
 pub(crate) const BATCH: usize = 10;
 /// How many bytes one call carries, attributes included.
 const BATCH_BYTES: usize = 1 << 20;
-/// How many calls or writes are under way for one send.
+/// How many calls are under way for one send.
 pub(crate) const CONCURRENCY: usize = 4;
 /// How often a message that SQS could not take is offered in all.
 pub(crate) const ATTEMPTS: u32 = 4;
@@ -40,8 +41,17 @@ struct Outgoing {
 }
 
 impl Outgoing {
+    fn new(place: usize, message: OutMessage) -> Self {
+        Self {
+            place,
+            body: characters::escaped(&message.body).into_owned(),
+            delay_s: whole_seconds(message.delay, <dyn Queues>::LONGEST_DELAY),
+            error: message.error.map(|error| characters::reason(&error)),
+        }
+    }
+
     fn size(&self) -> usize {
-        self.body.len() + self.error.as_ref().map_or(0, |error| error.len() + ATTRIBUTE_BYTES)
+        size(&self.body, self.error.as_deref())
     }
 
     fn entry(&self) -> Result<SendMessageBatchRequestEntry, BuildError> {
@@ -53,6 +63,16 @@ impl Outgoing {
         let value = MessageAttributeValue::builder().data_type("String").string_value(error).build()?;
         entry.message_attributes(ERROR, value).build()
     }
+}
+
+/// Whether a message needs more room than SQS gives it.
+pub(crate) fn is_large(message: &OutMessage) -> bool {
+    let error = message.error.as_deref().map(characters::reason);
+    size(&characters::escaped(&message.body), error.as_deref()) > LARGEST_MESSAGE
+}
+
+fn size(body: &str, error: Option<&str>) -> usize {
+    body.len() + error.map_or(0, |error| error.len() + ATTRIBUTE_BYTES)
 }
 
 type Answers = Vec<(usize, Result<(), SendError>)>;
@@ -69,52 +89,19 @@ impl SqsQueues {
             Ok(url) => url,
             Err(error) => return vec![Err(error); messages.len()],
         };
-        let shaped =
-            messages.into_iter().enumerate().map(|(place, message)| self.shaped(queue, place, message));
-        let shaped: Vec<_> = stream::iter(shaped).buffered(CONCURRENCY).collect().await;
-        let mut outgoing = Vec::with_capacity(shaped.len());
         let mut answer = |place: usize, result| {
             if let Some(answer) = answers.get_mut(place) {
                 *answer = result;
             }
         };
-        for (place, message) in shaped.into_iter().enumerate() {
-            match message {
-                Ok(message) => outgoing.push(message),
-                Err(error) => answer(place, Err(error)),
-            }
-        }
+        let outgoing =
+            messages.into_iter().enumerate().map(|(place, message)| Outgoing::new(place, message)).collect();
         let batches = batches(outgoing).into_iter().map(|batch| self.send_batch(queue, &url, batch));
         let mut sent = stream::iter(batches).buffer_unordered(CONCURRENCY);
         while let Some(batch) = sent.next().await {
             batch.into_iter().for_each(|(place, result)| answer(place, result));
         }
         answers
-    }
-
-    /// A message as it is sent; the body of a large one goes to the bucket first.
-    async fn shaped(
-        &self,
-        queue: &QueueName,
-        place: usize,
-        message: OutMessage,
-    ) -> Result<Outgoing, SendError> {
-        let OutMessage { body, delay, error } = message;
-        if body.len() > LARGEST_BODY {
-            let reason = format!(
-                "the body has {} bytes, at most {LARGEST_BODY} are allowed; put large data elsewhere and send its address",
-                body.len()
-            );
-            return Err(QueueError::Invalid { queue: queue.to_string(), reason });
-        }
-        let error = error.map(|error| characters::reason(&error));
-        let delay_s = whole_seconds(delay, <dyn Queues>::LONGEST_DELAY);
-        let carried = characters::escaped(&body).into_owned();
-        let mut outgoing = Outgoing { place, body: carried, delay_s, error };
-        if outgoing.size() > LARGEST_MESSAGE {
-            outgoing.body = self.payloads.store(queue, body).await.map_err(|error| refused(queue, error))?;
-        }
-        Ok(outgoing)
     }
 
     /// Sends one batch, and again what SQS was at fault for.
@@ -211,14 +198,6 @@ fn not_taken(queue: &QueueName, entry: &BatchResultErrorEntry) -> SendError {
         QueueError::Invalid { queue: queue.to_string(), reason }
     } else {
         QueueError::Unavailable { queue: queue.to_string(), reason }
-    }
-}
-
-fn refused(queue: &QueueName, error: StoreError) -> SendError {
-    let (queue, reason) = (queue.to_string(), format!("its large body was not stored: {error}"));
-    match error {
-        StoreError::Unavailable(_) => QueueError::Unavailable { queue, reason },
-        StoreError::Invalid { .. } => QueueError::Invalid { queue, reason },
     }
 }
 

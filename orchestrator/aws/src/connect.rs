@@ -7,11 +7,11 @@ use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_sdk_s3::config::{
     RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
-use millrace_engine::ports::{Clock, ObjectStore, QueueName, Queues, StoreError};
+use millrace_engine::ports::{Bodies, Clock, LargeBodies, ObjectStore, QueueName, Queues, StoreError};
 use millrace_format::Keys;
 
+use crate::batch;
 use crate::objects::Objects;
-use crate::payloads::Payloads;
 use crate::queues::SqsQueues;
 use crate::settings::Settings;
 use crate::tuning;
@@ -59,7 +59,8 @@ pub struct Aws {
     pub queues: Arc<dyn Queues>,
     settings: Settings,
     config: SdkConfig,
-    payloads: Payloads,
+    objects: Objects,
+    bodies: Bodies<Objects>,
     urls: Arc<Urls>,
 }
 
@@ -81,18 +82,19 @@ impl Aws {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         let objects = Objects { client: s3(&config), bucket: settings.bucket.clone() };
-        let payloads = Payloads { objects: objects.clone(), keys: Keys::new(settings.namespace.clone()) };
+        let bodies = Bodies::new(objects.clone(), Keys::new(settings.namespace.clone()));
         let urls = Urls::new(aws_sdk_sqs::Client::from_conf(sqs), settings.queue_prefix.clone(), region);
         let urls = Arc::new(urls);
-        let queues = SqsQueues { urls: urls.clone(), payloads: payloads.clone(), clock };
-        Ok(Self { store: Arc::new(objects), queues: Arc::new(queues), settings, config, payloads, urls })
+        let sqs = Arc::new(SqsQueues { urls: urls.clone(), clock });
+        let queues = Arc::new(LargeBodies::new(sqs, bodies.clone(), batch::is_large));
+        Ok(Self { store: Arc::new(objects.clone()), queues, settings, config, objects, bodies, urls })
     }
 
     /// The whole body of a message that was received otherwise than by [`Queues::receive`], by an event source mapping
     /// for one. An ordinary body is returned as it is, and so is a pointer that leads nowhere, which is logged. With an
     /// error the message is to be left where it is: it comes again.
     pub async fn resolve(&self, queue: &QueueName, body: String) -> Result<String, StoreError> {
-        self.payloads.resolve(queue, body).await
+        self.bodies.resolve(queue, body).await
     }
 
     /// Where it works.
@@ -115,7 +117,7 @@ impl Aws {
     }
 
     pub(crate) fn objects(&self) -> &Objects {
-        &self.payloads.objects
+        &self.objects
     }
 
     pub(crate) fn urls(&self) -> &Urls {

@@ -78,7 +78,6 @@ pub mod fleet;
 pub mod fuzzing;
 mod listing;
 mod objects;
-mod payloads;
 mod queues;
 pub mod reading;
 mod settings;

@@ -11,7 +11,9 @@ use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use bytes::Bytes;
-use millrace_engine::ports::{Condition, DeleteError, ETag, ObjectStore, PutError, StoreError, Stored};
+use millrace_engine::ports::{
+    BodyRead, BodyStore, Condition, DeleteError, ETag, ObjectStore, PutError, StoreError, Stored,
+};
 
 use crate::fault::{Fault, Kind};
 use crate::tuning;
@@ -240,5 +242,20 @@ impl ObjectStore for Objects {
         } else {
             self.list_ordered(prefix, after, before, limit).await
         }
+    }
+}
+
+#[async_trait]
+impl BodyStore for Objects {
+    async fn put_body(&self, key: &str, body: Bytes) -> Result<(), PutError> {
+        self.put(key, body, Condition::Always).await.map(drop)
+    }
+
+    async fn read_body(&self, key: &str, most_bytes: u64) -> Result<BodyRead, StoreError> {
+        Ok(match self.read(key, most_bytes).await? {
+            Read::Object(stored) => BodyRead::Body(stored.body),
+            Read::Absent => BodyRead::Absent,
+            Read::TooLarge => BodyRead::TooLarge,
+        })
     }
 }

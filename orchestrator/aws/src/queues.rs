@@ -1,6 +1,6 @@
 //! The queues on SQS: standard queues, long polls, batches.
 //!
-//! It keeps the queues' URLs and nothing else. Sending is in `batch`, bodies too large for a message in `payloads`.
+//! It keeps the queues' URLs and nothing else. Sending is in `batch`; what is too large for a message never comes here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,11 @@ use futures::StreamExt as _;
 use futures::stream;
 use millrace_core::Timestamp;
 use millrace_engine::ports::{
-    Clock, Delivery, OutMessage, QueueError, QueueName, Queues, Receipt, SendError, StoreError,
+    Clock, Delivery, OutMessage, QueueError, QueueName, Queues, Receipt, SendError,
 };
 
 use crate::batch::{ATTEMPTS, BATCH, CONCURRENCY, unavailable, whole_seconds};
 use crate::fault::Fault;
-use crate::payloads::Payloads;
 use crate::tuning::{self, LONGEST_WAIT};
 use crate::urls::Urls;
 
@@ -26,36 +25,26 @@ const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 3600);
 /// All queues of one prefix.
 pub(crate) struct SqsQueues {
     pub(crate) urls: Arc<Urls>,
-    pub(crate) payloads: Payloads,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl SqsQueues {
-    /// A message as it came, with its whole body. `None`: the store cannot give the body now, and the message comes
-    /// again when its visibility lapses.
-    async fn delivery(&self, queue: &QueueName, message: Message) -> Option<Delivery> {
+    /// A message as it came.
+    fn delivery(&self, message: Message) -> Delivery {
         let attribute = |name| message.attributes.as_ref().and_then(|all| all.get(&name));
         let number = |name| attribute(name).and_then(|text| text.parse::<i64>().ok());
         let receive_count = number(MessageSystemAttributeName::ApproximateReceiveCount);
         let sent_at = number(MessageSystemAttributeName::SentTimestamp);
         let error = message.message_attributes.as_ref().and_then(|all| all.get("error"));
         let error = error.and_then(|error| error.string_value.clone());
-        let message_id = message.message_id.unwrap_or_default();
-        let body = match self.payloads.resolve(queue, message.body.unwrap_or_default()).await {
-            Ok(body) => body,
-            Err(StoreError::Unavailable(reason) | StoreError::Invalid { reason, .. }) => {
-                tracing::warn!(%queue, message_id, reason, "a message's large body cannot be read now");
-                return None;
-            }
-        };
-        Some(Delivery {
-            message_id,
+        Delivery {
+            message_id: message.message_id.unwrap_or_default(),
             receipt: Receipt(message.receipt_handle.unwrap_or_default()),
-            body,
+            body: message.body.unwrap_or_default(),
             sent_at: sent_at.map_or_else(|| self.clock.now(), Timestamp::from_millis),
             receive_count: receive_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
             error,
-        })
+        }
     }
 
     /// Deletes up to ten messages, and again what SQS was at fault for.
@@ -155,9 +144,7 @@ impl Queues for SqsQueues {
         let output =
             receive.send().await.map_err(|error| self.urls.error("sqs:ReceiveMessage", queue, &error))?;
         let messages = output.messages.unwrap_or_default();
-        let deliveries = messages.into_iter().map(|message| self.delivery(queue, message));
-        let deliveries = stream::iter(deliveries).buffered(CONCURRENCY).collect::<Vec<_>>().await;
-        Ok(deliveries.into_iter().flatten().collect())
+        Ok(messages.into_iter().map(|message| self.delivery(message)).collect())
     }
 
     async fn delete(&self, queue: &QueueName, receipts: &[Receipt]) -> Result<(), QueueError> {

@@ -2,12 +2,16 @@
 //!
 //! No AWS type appears here. An adapter implements these traits; the suite in `millrace-conformance` checks it.
 
+mod bodies;
 mod counting;
+mod large;
 mod queue;
 mod runtime;
 mod store;
 
+pub use bodies::{Bodies, BodyRead, BodyStore, pointed_to};
 pub use counting::{CallCounts, Counting};
+pub use large::LargeBodies;
 pub use queue::{Delivery, OutMessage, QueueError, QueueName, Queues, Receipt, SendError};
 pub use runtime::{Clock, Entropy, Spawn, SpawnHandle};
 pub use store::{Condition, DeleteError, ETag, ObjectStore, PutError, StoreError, Stored};

@@ -173,6 +173,21 @@ impl dyn Queues {
     /// is refused as [`QueueError::Invalid`].
     pub const LARGEST_BODY_BYTES: usize = Payload::LARGEST_BYTES + (1 << 20);
 
+    /// Refuses a body that is larger than that.
+    ///
+    /// # Errors
+    /// [`QueueError::Invalid`], with what to do instead.
+    pub fn accept(queue: &QueueName, body: &str) -> Result<(), QueueError> {
+        let (bytes, most) = (body.len(), Self::LARGEST_BODY_BYTES);
+        if bytes <= most {
+            return Ok(());
+        }
+        let reason = format!(
+            "the body has {bytes} bytes, at most {most} are allowed; put large data elsewhere and send its address"
+        );
+        Err(QueueError::Invalid { queue: queue.to_string(), reason })
+    }
+
     /// The longest delay of a message, and the width of a timer bucket (§7): 15 minutes.
     pub const LONGEST_DELAY: Duration = Duration::from_secs(900);
 }

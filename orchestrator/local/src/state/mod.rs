@@ -264,15 +264,7 @@ fn check(name: &QueueName, message: &OutMessage) -> Result<(), QueueError> {
     if message.delay > LONGEST_DELAY {
         return Err(invalid(name, "a message can be delayed for 15 minutes at most".into()));
     }
-    let most = <dyn Queues>::LARGEST_BODY_BYTES;
-    if message.body.len() > most {
-        let reason = format!(
-            "the body has {} bytes, at most {most} are allowed; put large data elsewhere and send its address",
-            message.body.len()
-        );
-        return Err(invalid(name, reason));
-    }
-    Ok(())
+    <dyn Queues>::accept(name, &message.body)
 }
 
 fn invalid(name: &QueueName, reason: String) -> QueueError {

@@ -1,7 +1,7 @@
 //! Bodies of messages on SQS: pointers to large ones, and characters that it does not carry.
 
 use millrace_core::Payload;
-use millrace_engine::ports::QueueName;
+use millrace_engine::ports::{QueueName, pointed_to};
 
 use crate::{Memory, Seeds, Target};
 
@@ -17,17 +17,17 @@ pub const TARGET: Target = Target {
 fn read(input: &[u8]) -> String {
     let Ok(body) = std::str::from_utf8(input) else { return "not UTF-8".to_owned() };
     let (inbox, events) = (QueueName::inbox(), QueueName::events());
-    let pointers =
-        [&inbox, &inbox.dead_letters(), &events].map(|queue| millrace_aws::fuzzing::pointer(queue, body));
-    for sha256 in pointers.iter().flatten() {
-        assert!(sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit()), "{sha256}");
-    }
+    let pointers = [&inbox, &inbox.dead_letters(), &events].map(|queue| pointed_to(queue, body));
     assert!(pointers[0].is_none() || pointers[2].is_none(), "a body that points into both folders");
+    let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    for hash in pointers.iter().flatten() {
+        let named = value(body).and_then(|pointer| Some(pointer["body"].as_str()?.to_owned()));
+        assert!(named.is_some_and(|name| name.ends_with(&format!("/{hash}"))), "{hash}");
+    }
     let carried = millrace_aws::fuzzing::carried(body);
     let is_json = Payload::parse(body).is_ok();
     if is_json {
         assert!(Payload::parse(&carried).is_ok(), "JSON stays JSON");
-        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
         if let Some(before) = value(body) {
             assert_eq!(value(&carried), Some(before), "and says the same");
         }

@@ -4,28 +4,42 @@
 //! queue accepts its own kind only: whoever may send to the inbox can name nothing but what lies where strangers write.
 //! Nothing here deletes: a message may come twice, and the bucket's lifecycle rule expires both folders.
 
-use std::fmt::Write as _;
-
+use async_trait::async_trait;
 use bytes::Bytes;
-use millrace_engine::ports::{Condition, ObjectStore as _, PutError, QueueName, Queues, StoreError};
-use millrace_format::Keys;
+use millrace_format::{ContentHash, Keys};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use crate::objects::{Objects, Read};
+use super::{PutError, QueueName, Queues, StoreError};
 
-/// The largest message that is sent as it is, its attributes included: SQS takes 1,048,576 bytes.
-pub(crate) const LARGEST_MESSAGE: usize = 1_000_000;
-/// The largest body of all.
-pub(crate) const LARGEST_BODY: usize = <dyn Queues>::LARGEST_BODY_BYTES;
 /// No pointer is longer, so that an ordinary body costs one comparison.
 const LONGEST_POINTER: usize = 120;
 
+/// Where bodies lie: less than an object store, but for the limit of a read. Strangers write there.
+#[async_trait]
+pub trait BodyStore: Send + Sync {
+    /// Writes a body, whatever is there: it is the same.
+    async fn put_body(&self, key: &str, body: Bytes) -> Result<(), PutError>;
+
+    /// Reads a body unless it has more than so many bytes; of a larger one nothing is fetched.
+    async fn read_body(&self, key: &str, most_bytes: u64) -> Result<BodyRead, StoreError>;
+}
+
+/// A body, or why there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyRead {
+    /// There is no such object.
+    Absent,
+    /// It has more bytes than were asked for.
+    TooLarge,
+    /// Its bytes.
+    Body(Bytes),
+}
+
 /// The bodies of one namespace.
 #[derive(Clone, Debug)]
-pub(crate) struct Payloads {
-    pub(crate) objects: Objects,
-    pub(crate) keys: Keys,
+pub struct Bodies<S> {
+    store: S,
+    keys: Keys,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,45 +69,50 @@ impl Folder {
         }
     }
 
-    fn key(self, keys: &Keys, sha256: &str) -> String {
+    fn key(self, keys: &Keys, hash: ContentHash) -> String {
         match self {
-            Self::Message => keys.message(sha256),
-            Self::InboxPayload => keys.inbox_payload(sha256),
+            Self::Message => keys.message(&hash.to_string()),
+            Self::InboxPayload => keys.inbox_payload(&hash.to_string()),
         }
     }
 }
 
-impl Payloads {
+impl<S: BodyStore> Bodies<S> {
+    /// Bodies under these keys of this store.
+    pub fn new(store: S, keys: Keys) -> Self {
+        Self { store, keys }
+    }
+
     /// Puts a body into the bucket and returns the pointer to send instead.
-    pub(crate) async fn store(&self, queue: &QueueName, body: String) -> Result<String, StoreError> {
+    pub async fn store(&self, queue: &QueueName, body: String) -> Result<String, StoreError> {
         let folder = Folder::of(queue);
-        let sha256 = hash(body.as_bytes());
-        let key = folder.key(&self.keys, &sha256);
-        match self.objects.put(&key, Bytes::from(body), Condition::Always).await {
-            Ok(_) => {}
+        let hash = ContentHash::of(body.as_bytes());
+        let key = folder.key(&self.keys, hash);
+        match self.store.put_body(&key, Bytes::from(body)).await {
+            Ok(()) => {}
             Err(PutError::Store(error)) => return Err(error),
             // Whoever sends does so again, and writes the same bytes.
             Err(other) => return Err(StoreError::Unavailable(format!("`{key}`: {other}"))),
         }
-        let pointer = Pointer { v: 1, body: format!("{}{sha256}", folder.name()) };
+        let pointer = Pointer { v: 1, body: format!("{}{hash}", folder.name()) };
         serde_json::to_string(&pointer)
             .map_err(|error| StoreError::Invalid { key, reason: error.to_string() })
     }
 
     /// The body that a received one points to; itself if it is no pointer, or one that leads nowhere. The latter is
     /// logged, and whoever reads it finds no message in it.
-    pub(crate) async fn resolve(&self, queue: &QueueName, body: String) -> Result<String, StoreError> {
+    pub async fn resolve(&self, queue: &QueueName, body: String) -> Result<String, StoreError> {
         let folder = Folder::of(queue);
-        let Some(sha256) = pointer(folder, &body) else { return Ok(body) };
-        let key = folder.key(&self.keys, &sha256);
-        let limit = u64::try_from(LARGEST_BODY).unwrap_or(u64::MAX);
-        let why = match self.objects.read(&key, limit).await {
-            Ok(Read::Object(stored)) => match verified(stored.body, &sha256) {
+        let Some(hash) = pointer(folder, &body) else { return Ok(body) };
+        let key = folder.key(&self.keys, hash);
+        let most = u64::try_from(<dyn Queues>::LARGEST_BODY_BYTES).unwrap_or(u64::MAX);
+        let why = match self.store.read_body(&key, most).await {
+            Ok(BodyRead::Body(stored)) => match verified(stored, hash) {
                 Ok(body) => return Ok(body),
                 Err(why) => why,
             },
-            Ok(Read::Absent) => "there is no such object",
-            Ok(Read::TooLarge) => "the object is larger than 17 MiB",
+            Ok(BodyRead::Absent) => "there is no such object",
+            Ok(BodyRead::TooLarge) => "the object is larger than 17 MiB",
             Err(error) => return Err(error),
         };
         tracing::error!(%queue, key, why, "a message points to a body that cannot be used");
@@ -101,36 +120,24 @@ impl Payloads {
     }
 }
 
-#[cfg(feature = "fuzz")]
-pub(crate) fn pointed_to(queue: &QueueName, body: &str) -> Option<String> {
+/// The hash of the body to which a message of this queue points, if it is exactly a pointer.
+pub fn pointed_to(queue: &QueueName, body: &str) -> Option<ContentHash> {
     pointer(Folder::of(queue), body)
 }
 
-/// The hash that a body names, if it is exactly a pointer into this folder.
-fn pointer(folder: Folder, body: &str) -> Option<String> {
+fn pointer(folder: Folder, body: &str) -> Option<ContentHash> {
     if body.len() >= LONGEST_POINTER {
         return None;
     }
     let pointer: Pointer = serde_json::from_str(body).ok().filter(|pointer: &Pointer| pointer.v == 1)?;
-    let sha256 = pointer.body.strip_prefix(folder.name())?;
-    let is_hex = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
-    (sha256.len() == 64 && sha256.bytes().all(is_hex)).then(|| sha256.to_owned())
+    pointer.body.strip_prefix(folder.name())?.parse().ok()
 }
 
-fn verified(body: Bytes, sha256: &str) -> Result<String, &'static str> {
-    if hash(&body) != sha256 {
+fn verified(body: Bytes, hash: ContentHash) -> Result<String, &'static str> {
+    if ContentHash::of(&body) != hash {
         return Err("the object is not what its name says");
     }
     String::from_utf8(body.into()).map_err(|_| "the object is no text")
-}
-
-fn hash(body: &[u8]) -> String {
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(body) {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
 }
 
 #[cfg(test)]
@@ -139,18 +146,22 @@ mod tests {
 
     const SHA: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
+    fn points(folder: Folder, body: &str) -> Option<String> {
+        pointer(folder, body).map(|hash| hash.to_string())
+    }
+
     #[test]
     fn the_hash_is_hex_of_sha256() {
-        assert_eq!(hash(b""), SHA);
+        assert_eq!(ContentHash::of(b"").to_string(), SHA);
     }
 
     #[test]
     fn a_pointer_has_exactly_two_fields_and_its_own_folder() {
         let own = format!(r#"{{"v":1,"body":"message/{SHA}"}}"#);
         let spaced = format!(r#"{{ "body" : "message/{SHA}", "v" : 1 }}"#);
-        assert_eq!(pointer(Folder::Message, &own).as_deref(), Some(SHA));
-        assert_eq!(pointer(Folder::Message, &spaced).as_deref(), Some(SHA));
-        assert_eq!(pointer(Folder::InboxPayload, &own), None, "the inbox names nothing of the system's own");
+        assert_eq!(points(Folder::Message, &own).as_deref(), Some(SHA));
+        assert_eq!(points(Folder::Message, &spaced).as_deref(), Some(SHA));
+        assert_eq!(points(Folder::InboxPayload, &own), None, "the inbox names nothing of the system's own");
         for other in [
             format!(r#"{{"v":2,"body":"message/{SHA}"}}"#),
             format!(r#"{{"v":1,"body":"message/{SHA}","x":1}}"#),
@@ -159,7 +170,7 @@ mod tests {
             r#"{"v":1}"#.to_owned(),
             "{".to_owned(),
         ] {
-            assert_eq!(pointer(Folder::Message, &other), None, "{other}");
+            assert_eq!(points(Folder::Message, &other), None, "{other}");
         }
     }
 
