@@ -16,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use millrace_conformance::{Fault, Faults, Happened, Spot};
+use millrace_engine::ports::QueueName;
 
 use crate::casts::{self, Named};
 use crate::cost::Cost;
@@ -48,8 +49,10 @@ pub struct Summary {
     pub steps: u64,
     /// What went wrong, and was made good.
     pub faults: BTreeMap<Fault, u64>,
-    /// What all worlds cost, by cast.
-    pub costs: BTreeMap<&'static str, Cost>,
+    /// What all worlds cost, by cast, and by whether bodies went through the bucket.
+    pub costs: BTreeMap<(&'static str, bool), Cost>,
+    /// How many bodies went through the bucket, by queue.
+    pub large_bodies: BTreeMap<QueueName, u64>,
     /// Virtual time, of all worlds together.
     pub virtual_time: Duration,
     /// Time that it took.
@@ -130,7 +133,11 @@ impl Summary {
             Ok(report) => {
                 self.steps += report.steps;
                 self.virtual_time += report.took;
-                *self.costs.entry(cast.name).or_default() += report.cost;
+                let points = !report.large_bodies.is_empty();
+                *self.costs.entry((cast.name, points)).or_default() += report.cost;
+                for (queue, n) in report.large_bodies {
+                    *self.large_bodies.entry(queue).or_default() += n;
+                }
                 for (fault, n) in report.faults {
                     *self.faults.entry(fault).or_default() += n;
                 }
@@ -143,12 +150,17 @@ impl Summary {
         }
     }
 
-    /// What the worlds cost, and what they cost without faults, two lines for each cast.
+    /// What the worlds cost, and what they cost without faults, two or three lines for each cast.
     pub fn cost_table(&self) -> String {
-        let costs = casts::ALL.iter().filter_map(|cast| Some((cast, self.costs.get(cast.name)?)));
-        costs.fold(String::new(), |table, (cast, cost)| {
+        casts::ALL.iter().fold(String::new(), |table, cast| {
             let faultless = cast.cost().map_or_else(|why| why, |cost| cost.to_string());
-            format!("{table}{:<12}without faults: {faultless}\n{:<12}these seeds:    {cost}\n", cast.name, "")
+            let of_seeds = |title: &str, points: bool| {
+                let cost = self.costs.get(&(cast.name, points))?;
+                Some(format!("{:<12}{title:<19}{cost}\n", ""))
+            };
+            let [plain, pointed] = [of_seeds("these seeds:", false), of_seeds("with large bodies:", true)]
+                .map(Option::unwrap_or_default);
+            format!("{table}{:<12}{:<19}{faultless}\n{plain}{pointed}", cast.name, "without faults:")
         })
     }
 
@@ -167,7 +179,8 @@ impl fmt::Display for Summary {
         let days = self.virtual_time.as_secs() / 86_400;
         let (took, failed) = (self.took.as_secs(), self.failures.len());
         write!(f, "{took:>5} s: {seeds} seeds, {failed} failed, {} steps, ", self.steps)?;
-        write!(f, "{faults} faults, {days} days of virtual time; {:?}", self.seeds)
+        write!(f, "{faults} faults, {days} days of virtual time; {:?}; ", self.seeds)?;
+        write!(f, "bodies through the bucket: {:?}", self.large_bodies)
     }
 }
 

@@ -6,7 +6,7 @@
 //! - [`operator`]: a workflow that people intervene in.
 //! - [`office`], [`trials`]: what is decided about runs from outside their code, and what goes wrong with their work; [`clerk`]: a program that uses the client, and is killed.
 //! - [`bazaar`]: what the others leave out; [`crowd`]: many runs of which the same is asked at once.
-//! - [`World`]: the processes, killed and started again.
+//! - [`World`]: the processes, killed and started again. [`bodies`]: those whose messages point into the bucket.
 //! - [`check`]: what must hold of every run afterwards; [`watch`]: what must hold at any time.
 //! - [`warrants`]: that nothing is sent or read without need, whatever goes wrong; [`cost`]: what that comes to.
 //! - [`deploys`]: other builds, and code that blocks every run.
@@ -15,6 +15,7 @@
 
 pub mod backend;
 pub mod bazaar;
+pub mod bodies;
 pub mod campaign;
 pub mod casts;
 pub mod check;

@@ -1,5 +1,6 @@
 //! Stands right before the bucket and the queues, behind all faults, and sees what really comes about: histories that
-//! only grow, with each turn, effects that a history has recorded before, and nothing that must stay hidden.
+//! only grow, with each turn, effects that a history has recorded before, and nothing that must stay hidden. What a message
+//! points to is looked at in its place, and must be there before it is sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -10,18 +11,20 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use millrace_core::{PendingEffect, RunId, WorkflowId};
 use millrace_engine::ports::{
-    Condition, DeleteError, Delivery, ETag, ObjectStore, OutMessage, PutError, QueueError, QueueName, Queues,
-    Receipt, SendError, StoreError, Stored,
+    Bodies, Condition, DeleteError, Delivery, ETag, ObjectStore, OutMessage, PutError, QueueError, QueueName,
+    Queues, Receipt, SendError, StoreError, Stored, pointed_to,
 };
 use millrace_local::Memory;
 use serde_json::Value;
 
+use crate::bodies::{self, Bucket};
 use crate::vocabulary::{Schemas, Words};
 use crate::warrants::{self, EffectId, Told};
 
 /// The bucket and the queues, watched.
 pub struct Watch {
     memory: Arc<Memory>,
+    bodies: Bodies<Bucket>,
     /// What nothing may show.
     hidden: &'static [&'static str],
     seen: Mutex<Seen>,
@@ -33,6 +36,8 @@ struct Seen {
     /// The messages under which each effect was asked for: their deliveries do it.
     guards: BTreeMap<EffectId, BTreeSet<Told>>,
     turns: u64,
+    /// How many messages were sent to each queue that only point to their bodies.
+    pointers: BTreeMap<QueueName, u64>,
     violations: Vec<String>,
     /// What has been said, if somebody listens, by these schemas.
     heard: Option<(Arc<Schemas>, Words)>,
@@ -65,7 +70,8 @@ impl Watch {
 
     /// The same, where nothing may show any of this.
     pub fn hiding(memory: Arc<Memory>, hidden: &'static [&'static str]) -> Arc<Self> {
-        Arc::new(Self { memory, hidden, seen: Mutex::default() })
+        let bodies = bodies::of(memory.clone());
+        Arc::new(Self { memory, bodies, hidden, seen: Mutex::default() })
     }
 
     fn looks_at(&self, place: &dyn std::fmt::Display, body: &[u8]) {
@@ -109,6 +115,25 @@ impl Watch {
     pub fn turns_and_events(&self) -> (u64, u64) {
         let seen = self.seen();
         (seen.turns, seen.runs.values().map(|log| log.lines.len() as u64).sum())
+    }
+
+    /// How many messages were sent to each queue that only point to their bodies.
+    pub fn pointers(&self) -> BTreeMap<QueueName, u64> {
+        self.seen().pointers.clone()
+    }
+
+    /// What a message says: the body that it points to, if it does.
+    async fn said(&self, queue: &QueueName, body: &str) -> String {
+        if pointed_to(queue, body).is_none() {
+            return body.to_owned();
+        }
+        let said = self.bodies.resolve(queue, body.to_owned()).await.unwrap_or_default();
+        let mut seen = self.seen();
+        *seen.pointers.entry(queue.clone()).or_default() += 1;
+        if said.is_empty() || said == body {
+            seen.violations.push(format!("{queue}: `{body}` leaves before its body is there"));
+        }
+        said
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -254,8 +279,9 @@ impl Queues for Watch {
 
     async fn send(&self, queue: &QueueName, messages: Vec<OutMessage>) -> Vec<Result<(), SendError>> {
         for message in &messages {
-            self.looks_at(queue, message.body.as_bytes());
-            self.seen().sent(queue, &message.body);
+            let said = self.said(queue, &message.body).await;
+            self.looks_at(queue, said.as_bytes());
+            self.seen().sent(queue, &said);
         }
         self.memory.send(queue, messages).await
     }

@@ -8,8 +8,8 @@ use futures::FutureExt;
 use futures::executor::block_on;
 use millrace::App;
 use millrace_conformance::{Fault, Faults, Faulty, Injector, Process, Sim};
-use millrace_core::{Namespace, Payload, Runaway, Status, TaskQueue, WorkflowId};
-use millrace_engine::ports::{Clock, ObjectStore, Ports, QueueName, Queues};
+use millrace_core::{Namespace, Payload, Runaway, Status, TaskQueue, Timestamp, WorkflowId};
+use millrace_engine::ports::{Clock, ObjectStore, Ports, QueueName};
 use millrace_engine::{
     Client, ClientError, DeadLetters, Orchestrator, OrchestratorConfig, Ticker, Worker, WorkerConfig,
 };
@@ -18,6 +18,7 @@ use millrace_format::history::SEAL_AT;
 use millrace_local::Memory;
 use serde_json::Value;
 
+use crate::bodies;
 use crate::casts::Ends;
 use crate::cost::{Cost, Meter};
 use crate::deploys::Deployment;
@@ -55,6 +56,8 @@ pub struct World {
     offload_above_bytes: usize,
     /// In some worlds a run that goes on by itself is held back after a while.
     runaway: Option<Runaway>,
+    /// What is larger goes through the bucket, if this is set; nobody above the ports can tell.
+    largest_message: Option<usize>,
 }
 
 /// How a world ended.
@@ -72,6 +75,8 @@ pub struct Report {
     pub took: Duration,
     /// How many payloads are kept apart from the text of their histories.
     pub large_payloads: usize,
+    /// How many bodies went through the bucket, by queue.
+    pub large_bodies: BTreeMap<QueueName, u64>,
     /// How many steps the world made: polls of one task.
     pub steps: u64,
     /// What it cost until it came to rest.
@@ -100,6 +105,7 @@ impl World {
             probe: Arc::default(),
             offload_above_bytes,
             runaway: (seed % 3 == 2).then_some(SLOW),
+            largest_message: bodies::largest_message(seed),
             sim,
         }
     }
@@ -161,6 +167,7 @@ impl World {
             violations,
             took,
             large_payloads,
+            large_bodies: self.watch.pointers(),
             steps: self.sim.steps(),
             cost,
         })
@@ -198,12 +205,12 @@ impl World {
 
     /// What was rejected, and why.
     fn dead_letters(&self) -> String {
-        let memory = self.memory.clone();
+        let queues = self.with_whole_bodies(self.bare_ports(&self.sim.process("reader"))).queues;
         let letters = async move {
             let mut all = Vec::new();
             for queue in [QueueName::inbox(), QueueName::events()] {
                 let now = Duration::ZERO;
-                all.extend(memory.receive(&queue.dead_letters(), 10, now, now).await.unwrap_or_default());
+                all.extend(queues.receive(&queue.dead_letters(), 10, now, now).await.unwrap_or_default());
             }
             all
         };
@@ -227,12 +234,22 @@ impl World {
     fn ports(&self, process: &Process) -> Ports {
         let counted = self.meter.wrap(&self.bare_ports(process));
         let faulty = Faulty::of_process(&counted, self.injector.clone(), process);
-        Warranted::wrap(&faulty, Keys::new(Namespace::default()), self.watch.clone(), process.name())
+        let whole = self.with_whole_bodies(faulty);
+        Warranted::wrap(&whole, Keys::new(Namespace::default()), self.watch.clone(), process.name())
     }
 
     /// The same for whoever needs nobody's leave: clients, and who looks after what nobody does any more.
     fn faulty_ports(&self, process: &Process) -> Ports {
-        Faulty::of_process(&self.bare_ports(process), self.injector.clone(), process)
+        let faulty = Faulty::of_process(&self.bare_ports(process), self.injector.clone(), process);
+        self.with_whole_bodies(faulty)
+    }
+
+    /// Above a process's faults: what is stored, and what points there, meets all of them.
+    fn with_whole_bodies(&self, ports: Ports) -> Ports {
+        match self.largest_message {
+            Some(most) => bodies::through_the_bucket(&ports, most),
+            None => ports,
+        }
     }
 
     fn bare_ports(&self, process: &Process) -> Ports {
@@ -247,7 +264,7 @@ impl World {
 
     /// A client that sees the world as it is.
     fn client(&self) -> Client {
-        let ports = self.bare_ports(&self.sim.process("client"));
+        let ports = self.with_whole_bodies(self.bare_ports(&self.sim.process("client")));
         Client::new(ports, Keys::new(Namespace::default()), None)
     }
 
@@ -270,6 +287,7 @@ impl World {
             probe: self.probe.clone(),
             offload_above_bytes: self.offload_above_bytes,
             runaway: self.runaway,
+            largest_message: self.largest_message,
         }
     }
 
@@ -360,23 +378,35 @@ impl World {
         Outside { client: self.client(), clock, entropy, probe }
     }
 
-    /// What clients ask for. Each request is sent twice, as a client does that got no answer.
+    /// What clients ask for. Nothing goes wrong with those who only send. Those who put bodies into the bucket meet all
+    /// faults there; killed, they begin again.
     fn client_requests(&self) {
-        let process = self.sim.process("requests");
-        for (after_s, request) in self.cast.requests.clone() {
-            let (client, clock) = (self.client(), self.sim.clock());
-            process.spawn(async move {
-                pause(&*clock, after_s).await;
-                // A signal waits a minute for its run (G10), and a start may be delayed for longer: so it is looked for.
-                while request["type"] != "start" && !exists(&client, &request).await {
-                    pause(&*clock, 5).await;
-                }
-                for _ in 0..2 {
-                    cast::send(&client, &*clock, &request).await;
-                    pause(&*clock, 40).await;
-                }
+        let begin = self.sim.clock().now();
+        for (n, (after_s, request)) in self.cast.requests.iter().cloned().enumerate() {
+            let world = self.share();
+            let at = begin.plus(Duration::from_secs(after_s));
+            self.sim.supervise(&format!("request-{n}"), move |process| {
+                let ports = match world.largest_message {
+                    Some(_) => world.faulty_ports(&process),
+                    None => world.bare_ports(&process),
+                };
+                let client = Client::new(ports, Keys::new(Namespace::default()), None);
+                process.spawn(asks(client, world.sim.clock(), at, request.clone()));
             });
         }
+    }
+}
+
+/// Each request is sent twice, as a client does that got no answer.
+async fn asks(client: Client, clock: Arc<dyn Clock>, at: Timestamp, request: Value) {
+    clock.sleep_until(at).await;
+    // A signal waits a minute for its run (G10), and a start may be delayed for longer: so it is looked for.
+    while request["type"] != "start" && !exists(&client, &request).await {
+        pause(&*clock, 5).await;
+    }
+    for _ in 0..2 {
+        cast::send(&client, &*clock, &request).await;
+        pause(&*clock, 40).await;
     }
 }
 

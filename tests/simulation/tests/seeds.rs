@@ -6,15 +6,18 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use millrace_conformance::Faults;
+use std::collections::{BTreeMap, BTreeSet};
+
+use millrace_conformance::{Fault, Faults};
 use millrace_core::Status;
-use millrace_simulation::campaign::{self, Campaign};
+use millrace_engine::ports::QueueName;
+use millrace_simulation::campaign::{self, Campaign, Played};
 use millrace_simulation::{World, casts};
 
 /// What every change must pass.
 const SEEDS: u64 = 200;
 
-/// Odd worlds have large payloads.
+/// Odd worlds have large payloads, and in this one nearly all bodies go through the bucket.
 const ODD: u64 = 7;
 
 #[test]
@@ -25,6 +28,38 @@ fn g8_one_seed_twice_is_the_same_to_the_byte() {
     }
     let everything = World::new(ODD, Faults::none()).run().unwrap();
     assert!(everything.large_payloads > 5, "odd worlds have large payloads: {}", everything.large_payloads);
+}
+
+/// What can happen to an object that is put, and to one that is read.
+const OF_A_PUT: [Fault; 5] =
+    [Fault::PutConflict, Fault::PutBusy, Fault::PutReplyLost, Fault::PutLost, Fault::PutLate];
+const OF_A_CALL: [Fault; 5] =
+    [Fault::Unavailable, Fault::SlowRequest, Fault::SlowReply, Fault::CrashBefore, Fault::CrashAfter];
+
+/// Each queue's messages do point, and there is no fault that met none of their bodies.
+#[test]
+fn g1_to_g11_bodies_go_through_the_bucket_and_all_faults_meet_them() {
+    let all = OF_A_PUT.iter().chain(&OF_A_CALL);
+    let faults = all.fold(Faults::none().seeded(ODD), |faults, fault| faults.with(*fault, 200));
+    let mut bodies = BTreeMap::<QueueName, u64>::new();
+    let mut met = BTreeSet::new();
+    for cast in &casts::ALL {
+        let Played { outcome, happened } = campaign::play(ODD, cast, faults.clone());
+        for (queue, n) in outcome.unwrap().large_bodies {
+            *bodies.entry(queue).or_default() += n;
+        }
+        for happened in happened {
+            let folders = ["/message/", "/inbox-payload/"].map(|folder| happened.what.contains(folder));
+            met.insert((happened.spot.fault, folders));
+        }
+    }
+    for queue in [QueueName::inbox(), QueueName::events(), "task-cpu".into(), "task-gpu".into()] {
+        assert!(bodies.get(&queue).is_some_and(|n| *n > 0), "none for {queue}: {bodies:?}");
+    }
+    for fault in OF_A_PUT.into_iter().chain(OF_A_CALL) {
+        assert!(met.contains(&(fault, [true, false])), "{fault:?} met no body of our own");
+        assert!(met.contains(&(fault, [false, true])), "{fault:?} met no body of the inbox");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use millrace_conformance::Sim;
 use millrace_engine::ports::{Condition, ObjectStore, OutMessage, QueueName, Queues};
+use millrace_format::ContentHash;
 use millrace_local::Memory;
 use millrace_simulation::watch::Watch;
 use serde_json::json;
@@ -49,6 +50,36 @@ fn g1_a_task_before_its_commit_is_seen() {
     commit(&watch, 1, &[STARTED]);
     sends_a_task(&watch, 1);
     assert!(watch.violations()[0].starts_with("G1: activity_id 1 of run r leaves before its commit"));
+}
+
+/// Puts a task's body into the bucket, or not, and sends what points to it.
+fn points_to_a_task(watch: &Watch, activity_id: u64, is_there: bool) {
+    let task = json!({ "run_id": "r", "activity_id": activity_id }).to_string();
+    let hash = ContentHash::of(task.as_bytes());
+    if is_there {
+        block_on(watch.put(&format!("default/message/{hash}"), task.into(), Condition::Always)).unwrap();
+    }
+    let pointer = json!({ "v": 1, "body": format!("message/{hash}") }).to_string();
+    block_on(watch.send(&QueueName::from("task-cpu"), vec![OutMessage::now(pointer)]));
+}
+
+#[test]
+fn g1_a_task_before_its_commit_is_seen_behind_a_pointer() {
+    let watch = watch();
+    commit(&watch, 1, &[STARTED, SCHEDULED]);
+    points_to_a_task(&watch, 1, true);
+    assert_eq!(watch.violations(), Vec::<String>::new());
+    points_to_a_task(&watch, 2, true);
+    assert!(watch.violations()[0].starts_with("G1: activity_id 2 of run r leaves before its commit"));
+    assert_eq!(watch.pointers(), [(QueueName::from("task-cpu"), 2)].into());
+}
+
+#[test]
+fn a_pointer_that_is_sent_before_its_body_is_stored_is_seen() {
+    let watch = watch();
+    commit(&watch, 1, &[STARTED, SCHEDULED]);
+    points_to_a_task(&watch, 1, false);
+    assert!(watch.violations()[0].ends_with("leaves before its body is there"), "{:?}", watch.violations());
 }
 
 #[test]
