@@ -103,7 +103,7 @@ impl Reader {
             let object = object.ok_or_else(missing)?;
             lines.extend(history::decode_part(&key, *part, &object.body)?);
         }
-        lines.extend(head.lines.iter().cloned());
+        lines.extend(head.lines()?);
         Self::check_sequence(header, &lines, &self.keys)?;
         Ok(lines)
     }
@@ -131,7 +131,7 @@ impl Reader {
 
     /// The last event of a run whose head was read, whole.
     pub(crate) async fn last(&self, head: &Head) -> Result<Option<Event>, LoadError> {
-        let last = head.lines.last().cloned().into_iter().collect();
+        let last = head.last.iter().cloned().collect();
         Ok(self.whole(&head.header, last).await?.pop())
     }
 

@@ -22,8 +22,8 @@ use millrace_engine::ports::{Condition, Ports, QueueName, Queues};
 use millrace_engine::{
     Client, ClientError, ListFilter, LoadError, Orchestrator, OrchestratorConfig, Outcome, Sweeper,
 };
+use millrace_format::Keys;
 use millrace_format::message::InboxMessage;
-use millrace_format::{Keys, Line};
 use pipe::{Make, Pipe};
 use serde_json::json;
 use toy::faults::{Faulty, Write};
@@ -209,8 +209,7 @@ fn who_reads_only_the_head_reads_no_payload() {
     assert!(!seen.contains(&"get payload".to_owned()), "{seen:?}");
     let (head, _) = block_on(client.history(&id(), None)).unwrap();
     assert_eq!(watched.take(), ["get history", "get payload"], "a history is whole");
-    let outlines: Vec<_> = head.lines.iter().map(Line::outline).collect();
-    assert_eq!(outlines.len(), 4);
+    assert_eq!(head.lines().unwrap().len(), 4);
 }
 
 /// G12: a message that changes nothing makes a warm turn look again: at the head alone, unless somebody has written it.

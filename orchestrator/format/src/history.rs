@@ -144,15 +144,18 @@ impl Tail {
     }
 }
 
-/// A history object as it was read.
+/// A history object as it was read. Most readers want the header alone, or how the run ended; so of the events only the last
+/// is decoded with it, and the others when they are asked for.
 #[derive(Clone, Debug)]
 pub struct Head {
+    /// The object, for errors.
+    pub key: String,
     /// The first line.
     pub header: Header,
-    /// What follows it.
+    /// What follows it. Which payloads are objects already is [to be noted](Tail::note_stored) from the lines.
     pub tail: Tail,
-    /// The events of the tail, whose large payloads may be elsewhere.
-    pub lines: Vec<Line>,
+    /// The last event of the tail.
+    pub last: Option<Line>,
 }
 
 impl Head {
@@ -173,22 +176,39 @@ impl Head {
         if !is_sealed_by_crc(first_line) {
             return Err(corrupt(1, "the header was edited: its checksum is not its own".into()));
         }
-        let lines = decode_lines(key, text, header.first, 2)?;
-        if header.first.checked_add(lines.len() as u64) != header.last.checked_add(1) {
-            let (first, last) = (header.first, header.last);
-            let reason =
-                format!("the header says that events {first} to {last} follow, {} are here", lines.len());
-            return Err(corrupt(1 + lines.len(), reason));
-        }
         let mut tail = Tail { parts: header.parts.clone(), first: header.first, ..Tail::default() };
         tail.text.push_str(text);
         tail.crc.update(text.as_bytes());
+        let count = text.lines().count();
+        if !has_events(&header, count) || tail.crc.clone().finalize() != header.crc {
+            // The first line that is not what was written, if one can be told.
+            decode_lines(key, text, header.first, FIRST_EVENT)?;
+        }
+        if !has_events(&header, count) {
+            let (first, last) = (header.first, header.last);
+            let reason = format!("the header says that events {first} to {last} follow, {count} are here");
+            return Err(corrupt(1 + count, reason));
+        }
         if tail.crc.clone().finalize() != header.crc {
             return Err(corrupt(1, "the events were edited: their checksum is not the header's".into()));
         }
-        tail.note_stored(&lines);
-        Ok(Self { header, tail, lines })
+        let last = text.lines().next_back();
+        let last = last.map(|line| decode_line(key, line, 1 + count, Some(header.last))).transpose()?;
+        Ok(Self { key: key.to_owned(), header, tail, last })
     }
+
+    /// The events of the tail, whose large payloads may be elsewhere.
+    pub fn lines(&self) -> Result<Vec<Line>, Corrupt> {
+        decode_lines(&self.key, &self.tail.text, self.header.first, FIRST_EVENT)
+    }
+}
+
+/// The line of the object, from 1, at which the events begin.
+const FIRST_EVENT: usize = 2;
+
+/// Whether so many events follow this header.
+fn has_events(header: &Header, count: usize) -> bool {
+    header.first.checked_add(count as u64) == header.last.checked_add(1)
 }
 
 /// The bytes of a history object.
@@ -241,18 +261,18 @@ fn decompressed(body: &[u8]) -> std::io::Result<Vec<u8>> {
 }
 
 fn decode_lines(key: &str, text: &str, first: u64, first_line: usize) -> Result<Vec<Line>, Corrupt> {
-    let mut lines = Vec::new();
-    for (i, line) in text.lines().enumerate() {
-        let corrupt = |reason| Corrupt { key: key.to_owned(), line: first_line + i, reason };
-        let line = Line::read(line).map_err(corrupt)?;
-        let expected = first.checked_add(i as u64);
-        if Some(line.outline().n) != expected {
-            let expected = expected.map_or_else(|| "no event".to_owned(), |n| format!("event {n}"));
-            return Err(corrupt(format!("{expected} was expected, this is {}", line.outline().n)));
-        }
-        lines.push(line);
+    let numbered = text.lines().enumerate();
+    numbered.map(|(i, line)| decode_line(key, line, first_line + i, first.checked_add(i as u64))).collect()
+}
+
+fn decode_line(key: &str, text: &str, at: usize, expected: Option<u64>) -> Result<Line, Corrupt> {
+    let corrupt = |reason| Corrupt { key: key.to_owned(), line: at, reason };
+    let line = Line::read(text).map_err(corrupt)?;
+    if Some(line.outline().n) != expected {
+        let expected = expected.map_or_else(|| "no event".to_owned(), |n| format!("event {n}"));
+        return Err(corrupt(format!("{expected} was expected, this is {}", line.outline().n)));
     }
-    Ok(lines)
+    Ok(line)
 }
 
 #[cfg(test)]

@@ -64,7 +64,9 @@ proptest! {
         let body = history::encode(&header, &tail.text).unwrap();
         let head = Head::decode("k", &body).unwrap();
         prop_assert_eq!(history::encode(&head.header, &head.tail.text).unwrap(), body);
-        prop_assert_eq!((head.header, head.lines), (header, lines(events)));
+        let events = lines(events);
+        prop_assert_eq!((head.lines().unwrap(), head.last.as_ref()), (events.clone(), events.last()));
+        prop_assert_eq!(head.header, header);
     }
 
     #[test]

@@ -142,6 +142,17 @@ fn an_unknown_event_is_named() {
 }
 
 #[test]
+fn events_that_were_edited_with_their_checksum_are_found_when_they_are_read() {
+    let mut head = Head::decode("k", &recorded("completed.ndjson")).unwrap();
+    let tail = head.tail.text.replacen("\"n\":2,", "\"n\":3,", 1);
+    head.header.crc = crc32fast::hash(tail.as_bytes());
+    let head = Head::decode("ns/the/key", &history::encode(&head.header, &tail).unwrap()).unwrap();
+    let error = head.lines().unwrap_err();
+    assert_eq!((error.key.as_str(), error.line), ("ns/the/key", 3));
+    assert_eq!(error.reason, "event 2 was expected, this is 3");
+}
+
+#[test]
 fn an_event_without_a_field_names_the_field() {
     for (line, reason) in [
         (r#"{"n":1,"t":"2026-11-23T02:00:00Z","type":"TimerFired"}"#, "TimerFired: missing field `timer_id`"),
@@ -190,7 +201,9 @@ fn a_sealed_part_that_is_cut_or_another_one() {
 }
 
 fn accepted(body: &[u8]) -> Option<(millrace_format::Header, Vec<millrace_format::Line>)> {
-    Head::decode("k", body).ok().map(|head| (head.header, head.lines))
+    let head = Head::decode("k", body).ok()?;
+    let lines = head.lines().unwrap();
+    Some((head.header, lines))
 }
 
 proptest! {

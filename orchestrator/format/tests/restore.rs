@@ -205,7 +205,7 @@ fn check(world: &World, tail: &Tail) -> Result<(), TestCaseError> {
     let body = history::encode(&header, &tail.text).unwrap();
     let head = Head::decode("k", &body).map_err(|e| TestCaseError::fail(e.to_string()))?;
     prop_assert_eq!(&head.header, &header);
-    let events: Result<Vec<_>, _> = head.lines.into_iter().map(Line::whole).collect();
+    let events: Result<Vec<_>, _> = head.lines().unwrap().into_iter().map(Line::whole).collect();
     prop_assert_eq!(events.as_ref(), Ok(&world.history));
     prop_assert_eq!(&head.header.restore(&events.unwrap()), world.run());
     Ok(())

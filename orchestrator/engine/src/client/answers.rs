@@ -5,6 +5,7 @@ use millrace_format::{Head, Line};
 
 use super::results::{follower_of, stands};
 use super::{Client, ClientError, Outcome};
+use crate::LoadError;
 
 impl Client {
     /// Waits for the answer to an update that was sent. One that is refused is [`ClientError::Rejected`]; while the run
@@ -41,7 +42,7 @@ impl Client {
             return Ok(Some(answer));
         }
         seen.have(head);
-        Ok(match stands(head, head.lines.last().map(Line::outline)) {
+        Ok(match stands(head, head.last.as_ref().map(Line::outline)) {
             None => None,
             Some(Outcome::Blocked(mark)) if matches!(mark.reason, Blocked::Suspect { .. }) => None,
             Some(Outcome::Blocked(mark)) => Some(Err(ClientError::Blocked(mark.reason))),
@@ -56,12 +57,9 @@ impl Client {
         update: &RequestId,
         sealed_too: bool,
     ) -> Result<Option<Result<Payload, ClientError>>, ClientError> {
-        let all;
-        let lines = if sealed_too && !head.header.parts.is_empty() {
-            all = self.reader.lines(head).await?;
-            &all
-        } else {
-            &head.lines
+        let lines = match sealed_too && !head.header.parts.is_empty() {
+            true => self.reader.lines(head).await?,
+            false => head.lines().map_err(LoadError::from)?,
         };
         if let Some(line) = lines.iter().rev().find(|line| answer_of(line.outline(), update).is_some()) {
             let event = self.reader.whole(&head.header, vec![line.clone()]).await?;

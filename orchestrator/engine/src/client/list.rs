@@ -217,8 +217,7 @@ impl Client {
         let (mut blocked, mut paused) = (None, None);
         if open && let Ok(Some(head)) = self.reader.head_of(&entry.workflow_id, entry.run_id).await {
             entry.status = head.header.status;
-            entry.closed_at =
-                head.lines.last().filter(|_| !entry.status.is_open()).map(|line| line.outline().t);
+            entry.closed_at = head.last.filter(|_| !entry.status.is_open()).map(|line| line.outline().t);
             (blocked, paused) = (head.header.blocked, head.header.paused);
         }
         Ok(Some(Listed { entry, blocked, paused }))

@@ -74,7 +74,7 @@ pub(super) fn stands(head: &Head, last: Option<&Event>) -> Option<Outcome> {
 
 /// The run that follows one which continues as new.
 pub fn follower_of(head: &Head) -> Option<RunId> {
-    match &head.lines.last()?.outline().kind {
+    match &head.last.as_ref()?.outline().kind {
         EventKind::RunContinuedAsNew(e) => Some(e.new_run_id),
         _ => None,
     }

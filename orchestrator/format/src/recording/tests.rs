@@ -20,7 +20,8 @@ fn a_history_object_is_a_recording() {
     let text = object("language.ndjson");
     let [recording] = &Recording::read(&text).unwrap()[..] else { panic!("one run") };
     let head = Head::decode("k", text.as_bytes()).unwrap();
-    let events: Vec<_> = head.lines.into_iter().map(|line| line.filled(|_| None).unwrap()).collect();
+    let events: Vec<_> =
+        head.lines().unwrap().into_iter().map(|line| line.filled(|_| None).unwrap()).collect();
     assert_eq!(recording.events, events);
     assert_eq!(recording.info, head.header.restore(&events).info);
 }

@@ -139,7 +139,7 @@ impl From<Head> for Description {
     fn from(head: Head) -> Self {
         let continued_as = follower_of(&head);
         let header = head.header;
-        let closed = head.lines.last().filter(|_| !header.status.is_open());
+        let closed = head.last.filter(|_| !header.status.is_open());
         Self {
             closed_at: closed.map(|line| line.outline().t),
             workflow_id: header.workflow_id,

@@ -133,8 +133,8 @@ fn answer_of(event: &Event, update: &RequestId) -> Option<Result<Payload, RunErr
 fn describe(record: Record<'_>) -> Description {
     let header = Header::of(record.run, Commit { nonce: BUILD, build: BUILD }, &Tail::empty());
     let header = Header { blocked: record.blocked.cloned(), ..header };
-    let lines = record.history.iter().cloned().map(Line::from).collect();
-    Head { header, tail: Tail::empty(), lines }.into()
+    let last = record.history.last().cloned().map(Line::from);
+    Head { key: String::new(), header, tail: Tail::empty(), last }.into()
 }
 
 fn listed(record: Record<'_>) -> Listed {

@@ -9,7 +9,6 @@ use millrace_conformance::{Process, Sim};
 use millrace_core::{Blocked, EventKind, Namespace, TaskQueue, WorkflowId};
 use millrace_engine::ports::{Condition, ObjectStore, OutMessage, Ports, QueueName, Queues};
 use millrace_engine::{Orchestrator, OrchestratorConfig, Reader, Stop, Ticker, Worker, WorkerConfig};
-use millrace_format::history::Line;
 use millrace_format::message::{read_event, read_task};
 use millrace_format::{IndexEntry, Keys, Lease, TimerEntry};
 use millrace_local::Memory as InMemory;
@@ -111,7 +110,8 @@ impl World {
         let reader = self.reader.clone();
         let head = self.block_on(async move { reader.head(&id).await.ok().flatten() }).flatten();
         let Some(head) = head else { return text.to_owned() };
-        let secret = head.lines.iter().rev().find_map(|line| match &line.outline().kind {
+        let lines = head.lines().unwrap_or_default();
+        let secret = lines.iter().rev().find_map(|line| match &line.outline().kind {
             EventKind::ActivityScheduled(scheduled) => Some(format!(
                 "{}.1.{}.{}.w",
                 scheduled.activity_id,
@@ -182,14 +182,12 @@ impl World {
     fn history(&self, body: &[u8]) -> String {
         let head = millrace_format::Head::decode("k", body);
         let Ok(head) = head else { return "a broken history".to_owned() };
-        for line in head.tail.text.lines() {
-            Line::read(line).expect("an event of a history");
-        }
+        let Ok(lines) = head.lines() else { return "a history of broken events".to_owned() };
         if let Some(mark) = &head.header.blocked {
             let panicked = matches!(mark.reason, Blocked::Panic { .. });
             assert!(!panicked, "code that does not panic is said to: {}", mark.reason);
         }
-        let kinds: BTreeSet<&str> = head.lines.iter().map(|line| line.outline().kind.name()).collect();
+        let kinds: BTreeSet<&str> = lines.iter().map(|line| line.outline().kind.name()).collect();
         format!("{} {kinds:?}", head.header.workflow)
     }
 }
