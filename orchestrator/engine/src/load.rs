@@ -224,10 +224,11 @@ impl Reader {
 
     async fn read(&self, key: &str) -> Result<Option<(Head, ETag, Bytes)>, LoadError> {
         let Some(object) = self.store.get(key).await? else { return Ok(None) };
-        if let Some(format) = newer_format(&object.body) {
-            return Err(LoadError::Newer { key: key.to_owned(), format });
-        }
-        Ok(Some((Head::decode(key, &object.body)?, object.etag, object.body)))
+        let head = Head::decode(key, &object.body).map_err(|corrupt| match newer_format(&object.body) {
+            Some(format) => LoadError::Newer { key: key.to_owned(), format },
+            None => corrupt.into(),
+        })?;
+        Ok(Some((head, object.etag, object.body)))
     }
 
     fn check_sequence(header: &Header, lines: &[Line], keys: &Keys) -> Result<(), Corrupt> {
@@ -240,7 +241,7 @@ impl Reader {
     }
 }
 
-/// The format of a history that this build is too old for.
+/// The format of a history that cannot be read because this build is too old for it.
 fn newer_format(body: &[u8]) -> Option<u64> {
     #[derive(serde::Deserialize)]
     struct Mark {
