@@ -117,9 +117,11 @@ pub(super) fn is_internal(kind: &str) -> bool {
     INTERNAL.contains(&kind)
 }
 
-/// A message of one of the internal kinds, read in one pass: outcomes are the most frequent messages of all.
+/// The outcome of an attempt. Of any other message it cannot be read, and says so as soon as it meets the `type`.
 #[derive(Deserialize)]
 struct OutcomeReport {
+    #[serde(rename = "type")]
+    _is: IsOutcome,
     #[serde(default)]
     namespace: Namespace,
     workflow_id: WorkflowId,
@@ -128,6 +130,22 @@ struct OutcomeReport {
     attempt: u32,
     receive_count: u32,
     result: OutcomeResult,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum IsOutcome {
+    Outcome,
+}
+
+impl From<OutcomeReport> for Addressed {
+    fn from(report: OutcomeReport) -> Self {
+        let OutcomeReport {
+            namespace, workflow_id, run_id, activity_id, attempt, receive_count, result, ..
+        } = report;
+        let outcome = ActivityOutcome { activity_id, attempt, receive_count, result };
+        Self { namespace, workflow_id, run_id: Some(run_id), message: Message::Outcome(outcome) }
+    }
 }
 
 /// A message of any other internal kind: where it goes, and what the kind says.
@@ -192,6 +210,10 @@ report!(CancelReport {
 
 /// Reads a message from the events queue.
 pub fn read_event(body: &str) -> Result<Addressed, BadMessage> {
+    // The most frequent messages of all are read in one pass.
+    if let Ok(outcome) = serde_json::from_str::<OutcomeReport>(body) {
+        return Ok(outcome.into());
+    }
     let kind = kind_of(body)?;
     macro_rules! addressed {
         ($report:ident, $message:expr) => {
@@ -204,12 +226,7 @@ pub fn read_event(body: &str) -> Result<Addressed, BadMessage> {
         };
     }
     Ok(match kind.as_ref() {
-        "outcome" => {
-            let OutcomeReport { namespace, workflow_id, run_id, activity_id, attempt, receive_count, result } =
-                typed(body)?;
-            let outcome = ActivityOutcome { activity_id, attempt, receive_count, result };
-            Addressed { namespace, workflow_id, run_id: Some(run_id), message: Message::Outcome(outcome) }
-        }
+        "outcome" => typed::<OutcomeReport>(body)?.into(),
         "timer" => {
             let report: Internal<TimerSays> = typed(body)?;
             addressed!(report, Message::Timer { timer_id: report.says.timer_id })
