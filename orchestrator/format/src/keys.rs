@@ -1,5 +1,7 @@
 //! Every key in the bucket. Nowhere else is a key put together.
 
+use std::fmt;
+
 use millrace_core::{ActivityId, Namespace, RunId, Timestamp, WorkflowId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest, Sha256};
@@ -170,10 +172,10 @@ impl Keys {
         format!("{}/index/", self.namespace)
     }
 
-    fn workflow(&self, id: &WorkflowId) -> String {
+    fn workflow(&self, id: &WorkflowId) -> impl fmt::Display {
         // Two hex digits of a hash first: S3 splits its partitions by prefix.
         let hash = Sha256::digest(id.as_str().as_bytes())[0];
-        format!("{}/workflow/{hash:02x}/{}", self.namespace, encode(id))
+        fmt::from_fn(move |f| write!(f, "{}/workflow/{hash:02x}/{}", self.namespace, encode(id)))
     }
 }
 
