@@ -1,5 +1,6 @@
 //! One message as a queue keeps it.
 
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use millrace_core::Timestamp;
@@ -77,14 +78,21 @@ impl Taken {
     pub(crate) fn into_delivery(self) -> Delivery {
         let body = self.message.body.as_deref().unwrap_or_default();
         Delivery {
-            message_id: format!("m{}", self.message.id),
-            receipt: Receipt(format!("{}.{}", self.seq, self.receive)),
+            message_id: short(format_args!("m{}", self.message.id)),
+            receipt: Receipt(short(format_args!("{}.{}", self.seq, self.receive))),
             body: body.to_owned(),
             sent_at: self.message.sent_at,
             receive_count: self.message.receive_count,
             error: self.message.error.as_deref().map(str::to_owned),
         }
     }
+}
+
+/// Written without growing on the way: every delivery has two of them.
+fn short(text: fmt::Arguments<'_>) -> String {
+    let mut short = String::with_capacity(32);
+    let _ = short.write_fmt(text); // Into memory.
+    short
 }
 
 /// The message and the receive that a receipt names.
