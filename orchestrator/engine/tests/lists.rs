@@ -10,10 +10,10 @@ mod stage;
 
 use millrace_core::{Status, Timestamp};
 use millrace_engine::ports::{Condition, Counting, ObjectStore, QueueName};
-use millrace_engine::{Client, ListFilter};
+use millrace_engine::{Client, ListFilter, Listed};
 use millrace_format::IndexEntry;
 use serde_json::json;
-use stage::{MINUTE, SECOND, Stage, keys};
+use stage::{Gate, MINUTE, SECOND, Stage, keys};
 
 /// One run a second, every second one of `ann`, each closed that has an even number.
 fn populated(seed: u64, runs: u64) -> Stage {
@@ -108,6 +108,25 @@ fn times_and_beginnings_of_ids_are_read_off_the_names() {
         (8, 5 + 3),
         "and no more is read than is wanted"
     );
+}
+
+/// Its name was listed as an open run's, and its entry has moved before it is read.
+#[test]
+fn a_run_that_closes_while_it_is_listed_is_not_left_out() {
+    let stage = populated(5, 2);
+    let (gate, ports) = Gate::wrap(&stage.ports(&stage.sim.process("lister")));
+    gate.freeze_before("get", MINUTE);
+    let (lister, teller) = (Client::new(ports, keys(), None), stage.client());
+    let listed = stage.block_on(async move {
+        let end = json!({"type": "signal", "id": "bob-001", "name": "end"}).to_string();
+        let all = wanting(&[]);
+        let (listed, told) = futures::future::join(lister.list(&all), teller.send_raw(end)).await;
+        told.unwrap();
+        listed.unwrap()
+    });
+    let stand = |run: &Listed| (run.entry.workflow_id.to_string(), run.entry.status);
+    let completed = |id: &str| (id.to_owned(), Status::Completed);
+    assert_eq!(listed.iter().map(stand).collect::<Vec<_>>(), [completed("bob-001"), completed("ann-000")]);
 }
 
 #[test]
