@@ -1,6 +1,6 @@
 //! Signals and cancel requests to other workflows: recorded, then sent, and sent again for a repeated guard.
 
-use millrace_core::{Effect, SentId};
+use millrace_core::{Effect, Incoming, Message, RequestId, RunId, SentId};
 
 use crate::script::*;
 
@@ -98,21 +98,41 @@ fn g8_another_name_or_number_is_another_call_another_receiver_is_not() {
     }
 }
 
+/// What a run sends.
+fn hello(request_id: &RequestId) -> Incoming {
+    let (name, input, request_id) = ("hello".into(), payload("1"), request_id.clone());
+    incoming(Message::Signal { name, input, request_id, after: None })
+}
+
 #[test]
 fn a_run_may_tell_itself_something() {
     let mut world = World::started([
         (On::Started, [send_signal(1, "w-1")].into()),
         (On::Signal("hello"), [complete("null")].into()),
     ]);
-    let own = millrace_core::RequestId::own("sent", world.run_id(), 1);
-    let hello = incoming(millrace_core::Message::Signal {
-        name: "hello".into(),
-        input: payload("1"),
-        request_id: own.clone(),
-        after: None,
-    });
-    let lines = world.lines(&[hello.clone(), hello]);
+    let own = RequestId::own("sent", world.run_id(), 1);
+    let lines = world.lines(&[hello(&own), hello(&own)]);
     assert_eq!(lines[..2], ["SignalReceived hello 1", "RunCompleted null"]);
     assert_eq!(lines[3..], ["= Absorbed", "= Repeated"]);
     assert!(own.is_own() && !request("sent").is_own());
+}
+
+/// It waits for half a day, and none of its receives says anything of the code. But as many may be of code that kills its
+/// process, so no more than a minute of the wait is forgiven, in which it is received eleven times.
+#[test]
+fn g9_what_a_run_sends_waits_for_half_a_day_and_a_minute_of_that_is_forgiven() {
+    let (own, half_a_day) = (RequestId::own("sent", RunId::from_random(3), 1), 12.0 * 3600.0);
+    for (receives, is_suspect) in [(13, false), (14, true), (330, true)] {
+        let mut world = World::new([(On::Signal("hello"), [complete("null")].into())]);
+        world.now = half_a_day - 1.0;
+        let hello = times(receives, hello(&own));
+        world.expect([hello.clone()], ["= Wait"]);
+        world.turn(&[plain("start")]);
+        let lines = world.lines(&[hello]);
+        assert_eq!(lines.contains(&"RunCompleted null".to_owned()), !is_suspect, "{receives}: {lines:?}");
+        assert_eq!(lines[1] == format!("RunBlocked suspect r:{own}"), is_suspect, "{receives}: {lines:?}");
+    }
+    let mut world = World::new([]);
+    world.now = half_a_day;
+    world.expect([times(330, hello(&own))], ["= Rejected there is no workflow `w-1`"]);
 }
