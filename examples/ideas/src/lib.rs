@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use futures::future::LocalBoxFuture;
-use millrace::client::Start;
-use millrace::{App, Client, Handle, Workflow};
+use millrace::{App, Client};
 
 pub mod batches;
 pub mod cancel_policies;
@@ -185,15 +184,4 @@ pub async fn eventually<T>(
         }
         pause = (pause * 2).min(Duration::from_secs(1));
     }
-}
-
-/// Starts a run under a new id and waits until it has begun, so that it can be asked at once. A start waits half a minute for
-/// that by itself, which is enough wherever no machine stands still.
-pub async fn begun<W: Workflow>(start: impl Fn() -> Start<W>) -> anyhow::Result<Handle<W>> {
-    let run = start().await?;
-    if run.run_id().is_some() {
-        return Ok(run);
-    }
-    eventually("the start", async || Ok(Some(run.describe().await?))).await?;
-    Ok(start().or_existing().await?)
 }

@@ -100,6 +100,20 @@ impl Client {
         let (id, run_id) = (request.workflow_id(), request.run_id().filter(|_| !request.begins_run()));
         let request_id =
             request.request_id().ok_or_else(|| ClientError::Rejected("request_id: is missing".into()))?;
+        self.absorbed_or(id, request_id, |run| without_trace(request, run_id, run)).await
+    }
+
+    /// The same of a request of which only the id is known. For one that leaves no trace in the log it waits in vain.
+    pub async fn absorbed_by(&self, id: &WorkflowId, request: &RequestId) -> Result<RunId, ClientError> {
+        self.absorbed_or(id, request, |_| None).await
+    }
+
+    async fn absorbed_or(
+        &self,
+        id: &WorkflowId,
+        request_id: &RequestId,
+        without_trace: impl Fn(&Run) -> Option<Result<RunId, String>>,
+    ) -> Result<RunId, ClientError> {
         loop {
             let changed = self.changed(id);
             if let Some(reason) = self.rejection(request_id) {
@@ -118,7 +132,7 @@ impl Client {
                     self.ports.queues.settle().await?;
                     return Ok(run_id);
                 }
-                if is_settled && let Some(end) = without_trace(request, run_id, &run) {
+                if is_settled && let Some(end) = without_trace(&run) {
                     return end.map_err(ClientError::Rejected);
                 }
             }

@@ -114,6 +114,30 @@ fn g10_absorbed_answers_for_every_verb_and_its_duplicates() {
     }
 }
 
+#[test]
+fn a_request_is_waited_for_by_its_id_from_before_its_workflow_is_there() {
+    for which in 0..2 {
+        let (stage, clients) = two_clients(which);
+        let client = clients[which as usize].clone();
+        let (asks, sends, clock) = (client.clone(), client.clone(), stage.sim.clock());
+        let found = stage.block_on(async move {
+            let late = async move {
+                stage::pause(&*clock, HOUR).await;
+                sends.send(&request("start", "a", "r1", None)).await.unwrap();
+            };
+            let (id, r1) = ("a".parse().unwrap(), RequestId::new("r1").unwrap());
+            futures::future::join(asks.absorbed_by(&id, &r1), late).await.0.unwrap()
+        });
+        assert_eq!(found, stage.history("a").0.header.run_id);
+        ask(&stage, &client, request("cancel", "a", "r2", None)).unwrap();
+        assert_ne!(ask(&stage, &client, request("start", "a", "r3", None)), Ok(found));
+        let again = stage.block_on(async move {
+            client.absorbed_by(&"a".parse().unwrap(), &RequestId::new("r1").unwrap()).await
+        });
+        assert_eq!(again.unwrap(), found, "known from the run before");
+    }
+}
+
 /// What the client hears of an update that was sent, within a minute.
 fn answer(
     stage: &Stage,

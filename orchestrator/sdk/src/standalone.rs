@@ -83,7 +83,7 @@ impl Client {
     /// Runs an activity without a workflow: await it, after setting what the activity's attribute does not say. The app of the
     /// engine must [allow](crate::App::standalone) it: a client that has the app's code hears at once that it does not. A
     /// deployment's client without the code does not: the start is a dead letter, and the call gives after half a minute a handle
-    /// that is bound to no run. The id is that of its run: at most one of the id is open at a time, and a program that asks twice
+    /// that waits for its run in vain. The id is that of its run: at most one of the id is open at a time, and a program that asks twice
     /// finds the first one.
     ///
     /// ```no_run

@@ -275,6 +275,12 @@ fn the_http_api_is_guarded_and_names_what_is_wrong() {
         r#"{"type":"start","workflow":"Sum","id":"s","input":1}"#,
     );
     assert_eq!(status, 200, "{body}");
+    let later = r#"{"type":"start","workflow":"Sum","id":"later","input":1,"request_id":"l-1"}"#;
+    let (status, body) = api.ask("GET", "/v1/workflows/later/request/l-1", "");
+    assert_eq!((status, body), (202, serde_json::json!({"request_id": "l-1"})));
+    assert_eq!(api.ask("POST", "/v1/messages", later).0, 202);
+    let (status, body) = api.ask("GET", "/v1/workflows/later/request/l-1?timeout_s=60", "");
+    assert_eq!((status, &body["run_id"]), (200, &api.ask("GET", "/v1/workflows/later", "").1["run_id"]));
     let add = r#"{"name":"add","input":2,"request_id":"r-1"}"#;
     let (status, body) = api.ask("POST", "/v1/workflows/s/update", add);
     assert!(status == 200 && body["outcome"] == "completed" && body["result"] == 3, "{status} {body}");

@@ -55,6 +55,15 @@ impl Backend for Simulated {
         Ok(Sent { request_id, run_id: None })
     }
 
+    async fn absorbed_by(
+        &self,
+        id: &WorkflowId,
+        request: &RequestId,
+        _wait: Duration,
+    ) -> Result<Option<RunId>, RunError> {
+        Ok(Some(self.client.absorbed_by(id, request).await?))
+    }
+
     async fn describe(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Description, RunError> {
         Ok(self.client.head(id, run).await?.into())
     }

@@ -46,7 +46,7 @@ pub fn app(app: App) -> App {
 }
 
 pub async fn scenario(client: &Client) -> anyhow::Result<()> {
-    let run = crate::begun(|| client.start(count_usage, "usage-november", 0)).await?;
+    let run = client.start(count_usage, "usage-november", 0).await?;
     let mut gateway = run.in_order(); // the bill comes last
     for _ in 0..7 {
         gateway.signal(Used(100)).await?;

@@ -26,12 +26,9 @@ pub fn app(app: App) -> App {
 }
 
 pub async fn scenario(client: &Client) -> anyhow::Result<()> {
-    let start = || {
-        let start = client.start(embed_in_parts, "embed-handbook", ("handbook".into(), 1));
-        let start = start.memo("asked for by Ann: the search finds nothing about saws");
-        start.attributes([("team", "search"), ("dataset", "handbook")])
-    };
-    let run = crate::begun(start).await?;
+    let start = client.start(embed_in_parts, "embed-handbook", ("handbook".into(), 1));
+    let start = start.memo("asked for by Ann: the search finds nothing about saws");
+    let run = start.attributes([("team", "search"), ("dataset", "handbook")]).await?;
     ensure!(run.result().await? == 8);
     let history = run.history().await?; // of the last run: they have come along
     let begun = &history.first().context("a history begins")?.kind;

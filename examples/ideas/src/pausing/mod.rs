@@ -33,7 +33,7 @@ pub fn app(app: App) -> App {
 }
 
 pub async fn scenario(client: &Client) -> anyhow::Result<()> {
-    let run = crate::begun(|| client.start(keep_index, "pictures", 2)).await?;
+    let run = client.start(keep_index, "pictures", 2).await?;
     run.pause("the index is being rebuilt").await?;
     crate::eventually("the pause", async || Ok(run.describe().await?.paused)).await?;
     run.signal(Labeled(3)).await?;

@@ -38,10 +38,13 @@ pub fn app(app: App) -> App {
 pub async fn scenario(client: &Client) -> anyhow::Result<()> {
     let mut runs = Vec::new();
     for text in ["one", "three", "seven"] {
-        let start = || client.start(batch, "batch-of-today", 3).id_conflict(IdConflict::UseExisting);
-        runs.push(crate::begun(|| start().signal(Document(text.into()))).await?);
+        let start = client.start(batch, "batch-of-today", 3).id_conflict(IdConflict::UseExisting);
+        runs.push(start.signal(Document(text.into())).await?);
     }
-    ensure!(runs.iter().all(|run| run.run_id() == runs[0].run_id()), "one run for all");
+    for run in &runs {
+        run.describe().await?; // it has begun
+        ensure!(run.run_id() == runs[0].run_id(), "one run for all");
+    }
     let mut lengths = runs[0].result().await?;
     lengths.sort_unstable();
     ensure!(lengths == [3, 5, 5]);

@@ -36,14 +36,14 @@ pub fn app(app: App) -> App {
 }
 
 pub async fn scenario(client: &Client) -> anyhow::Result<()> {
-    let start = || client.start(forget, "forget-ann", "ann/voice".into()).delay(millis(800));
-    let run = crate::begun(|| start().signal(Also("ann/pictures".into()))).await?;
+    let start = client.start(forget, "forget-ann", "ann/voice".into()).delay(millis(800));
+    let run = start.signal(Also("ann/pictures".into())).await?;
     let there = run.describe().await?; // before its code
     let (begun, deleted) = run.result().await?;
     ensure!(begun - there.started_at >= millis(800), "never early");
     ensure!(deleted == ["ann/voice", "ann/pictures"], "signals of the meantime are kept: {deleted:?}");
 
-    let run = crate::begun(|| client.start(forget, "forget-bob", "bob/voice".into()).delay(days(30))).await?;
+    let run = client.start(forget, "forget-bob", "bob/voice".into()).delay(days(30)).await?;
     run.cancel("Bob has thought better of it").await?;
     let Err(RunError::Failed(failure)) = run.result().await else { bail!("Bob is forgotten") };
     ensure!(failure.is_canceled(), "{failure}");

@@ -48,8 +48,8 @@ pub async fn scenario(client: &Client) -> anyhow::Result<()> {
 
     // A machine may stand still for longer than a limit. Then the first run ends by it, and a longer one is needed.
     for limit in [millis(1_500), secs(15), secs(150)] {
-        let start = || client.start(poll_dataset, format!("polls-{limit:?}"), ("april".into(), 0));
-        let run = crate::begun(|| start().execution_timeout(limit).run_timeout(minutes(15))).await?;
+        let start = client.start(poll_dataset, format!("polls-{limit:?}"), ("april".into(), 0));
+        let run = start.execution_timeout(limit).run_timeout(minutes(15)).await?;
         let Err(RunError::Failed(failure)) = run.result().await else { bail!("it polls on") };
         ensure!(failure.is_timeout(), "{failure}");
         if let first @ Some(_) = run.describe().await?.first_run_id {

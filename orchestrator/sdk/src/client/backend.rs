@@ -29,6 +29,16 @@ pub trait Backend: Send + Sync {
     /// Makes a request durable and does not wait for the log.
     async fn enqueue(&self, message: InboxMessage) -> Result<Sent, RunError>;
 
+    /// The run whose log has absorbed a request that was sent; waits for it up to `wait`, then answers `None`. The workflow may
+    /// not exist yet. A start that was refused is [`RunError::Rejected`], where that can be known: a client of a deployment
+    /// waits for it in vain.
+    async fn absorbed_by(
+        &self,
+        id: &WorkflowId,
+        request: &RequestId,
+        wait: Duration,
+    ) -> Result<Option<RunId>, RunError>;
+
     /// Where a run stands; the current one if none is named.
     async fn describe(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Description, RunError>;
 

@@ -112,6 +112,15 @@ impl Backend for Coded {
         self.raw.enqueue(self.outgoing(message)?).await
     }
 
+    async fn absorbed_by(
+        &self,
+        id: &WorkflowId,
+        request: &RequestId,
+        wait: Duration,
+    ) -> Result<Option<RunId>, RunError> {
+        self.raw.absorbed_by(id, request, wait).await
+    }
+
     /// What cannot be decoded is shown as it is: the rest is worth knowing all the same.
     async fn describe(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Description, RunError> {
         Ok(self.hooks.codecs.show(self.raw.describe(id, run).await?))

@@ -115,19 +115,27 @@ impl Direct {
         }
         self.engine.send(&request).await?;
         let limit = if matches!(request, InboxMessage::Signal(_)) { SIGNAL_WITHIN } else { ABSORBED_WITHIN };
-        let late = self.clock.sleep_until(self.clock.now().plus(limit));
         let absorbed = async {
             match &self.at_work {
                 AtWork::Here(notices) => self.absorbed(&request, &request_id, notices).await,
                 AtWork::Elsewhere | AtWork::Nowhere => Ok(self.engine.absorbed(&request).await?),
             }
         };
-        let absorbed = Box::pin(absorbed);
-        let run_id = match select(absorbed, late).await {
-            Either::Left((run_id, _)) => Some(run_id?),
-            Either::Right(_) => None,
-        };
+        let run_id = self.within(limit, absorbed).await?;
         Ok(Sent { request_id, run_id })
+    }
+
+    /// What comes of it within that time; `None` if it takes longer.
+    async fn within<T, E: Into<RunError>>(
+        &self,
+        time: Duration,
+        work: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<Option<T>, RunError> {
+        let late = self.clock.sleep_until(self.clock.now().plus(time));
+        match select(Box::pin(work), late).await {
+            Either::Left((done, _)) => done.map(Some).map_err(Into::into),
+            Either::Right(_) => Ok(None),
+        }
     }
 
     /// What needs no message: using a run that is open already, stopping what does not exist.
@@ -253,12 +261,7 @@ impl Direct {
         if wait.is_zero() || !self.is_live() {
             return Ok(self.engine.outcome(&id, run).await?);
         }
-        let late = self.clock.sleep_until(self.clock.now().plus(wait));
-        let ended = Box::pin(self.ended(&id, run));
-        match select(ended, late).await {
-            Either::Left((outcome, _)) => Ok(Some(outcome?)),
-            Either::Right(_) => Ok(None),
-        }
+        self.within(wait, self.ended(&id, run)).await
     }
 
     /// A run that is only suspect, after crashes, is tried again in a second: nobody needs to hear of it.
@@ -271,20 +274,6 @@ impl Direct {
                 None => {}
             }
             at_rest.await;
-        }
-    }
-
-    async fn wait_for_answer(
-        self,
-        (id, run): (WorkflowId, Option<RunId>),
-        update: RequestId,
-        wait: Duration,
-    ) -> Result<Option<Payload>, RunError> {
-        let late = self.clock.sleep_until(self.clock.now().plus(wait));
-        let answer = Box::pin(self.engine.answer(&id, run, &update));
-        match select(answer, late).await {
-            Either::Left((answer, _)) => Ok(Some(answer?)),
-            Either::Right(_) => Ok(None),
         }
     }
 
@@ -384,6 +373,17 @@ impl Backend for Direct {
         self.on_runtime(self.clone().put(message)).await
     }
 
+    async fn absorbed_by(
+        &self,
+        id: &WorkflowId,
+        request: &RequestId,
+        wait: Duration,
+    ) -> Result<Option<RunId>, RunError> {
+        let wait = if self.is_live() { wait } else { Duration::ZERO };
+        let (this, id, request) = (self.clone(), id.clone(), request.clone());
+        self.on_runtime(async move { this.within(wait, this.engine.absorbed_by(&id, &request)).await }).await
+    }
+
     async fn describe(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Description, RunError> {
         let (engine, id) = (self.engine.clone(), id.clone());
         self.on_runtime(async move { Ok(engine.head(&id, run).await?.into()) }).await
@@ -411,7 +411,8 @@ impl Backend for Direct {
         wait: Duration,
     ) -> Result<Option<Payload>, RunError> {
         let wait = if self.is_live() { wait } else { Duration::ZERO };
-        self.on_runtime(self.clone().wait_for_answer((id.clone(), run), update.clone(), wait)).await
+        let (this, id, update) = (self.clone(), id.clone(), update.clone());
+        self.on_runtime(async move { this.within(wait, this.engine.answer(&id, run, &update)).await }).await
     }
 
     async fn query(

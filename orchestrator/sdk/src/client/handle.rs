@@ -2,7 +2,6 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
 
 use millrace_core::{ActivityId, Event, Payload, RequestId, RunId, Status, WorkflowId};
 use millrace_engine::Outcome;
@@ -12,6 +11,7 @@ use millrace_format::message::{
 };
 use serde::de::DeserializeOwned;
 
+use super::bound::{Bound, Existing, PATIENCE};
 use super::start::payload;
 use super::update::UpdateCall;
 use super::{Backend, Description, RunError, Sent};
@@ -19,21 +19,23 @@ use crate::codec::Codecs;
 use crate::workflow::{AcceptedBy, Message};
 use crate::{Query, Signal, Update, Workflow};
 
-/// How long one request for the outcome waits; then it is asked again.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// A workflow, by its id. From a start it is bound to the run that was started, and to those that it continues as; from
-/// [`Client::handle`](super::Client::handle) it means the current run, whichever that is at the time.
+/// [`Client::handle`](super::Client::handle) it means the current run, whichever that is at the time, and if there is none, that
+/// is [`RunError::NotFound`].
+///
+/// A start that was accepted may have to wait for its engine. Whatever is asked of its handle then waits for the run to begin,
+/// without a limit of its own: put one around it, such as `tokio::time::timeout`. On a deployment, where nobody tells who refused
+/// the start, this is also how a refused one looks. In a folder on which no engine is at work nothing waits: the run is not found.
 pub struct Handle<W> {
     backend: Arc<dyn Backend>,
     id: WorkflowId,
-    run_id: Option<RunId>,
+    bound: Bound,
     workflow: PhantomData<fn() -> W>,
 }
 
 impl<W: Workflow> Handle<W> {
-    pub(super) fn new(backend: Arc<dyn Backend>, id: WorkflowId, run_id: Option<RunId>) -> Self {
-        Self { backend, id, run_id, workflow: PhantomData }
+    pub(super) fn new(backend: Arc<dyn Backend>, id: WorkflowId, bound: Bound) -> Self {
+        Self { backend, id, bound, workflow: PhantomData }
     }
 
     /// The workflow's id.
@@ -41,9 +43,14 @@ impl<W: Workflow> Handle<W> {
         &self.id
     }
 
-    /// The run this handle is bound to, if it is bound to one.
+    /// The run this handle is bound to, if it is bound to one and knows it by now.
     pub fn run_id(&self) -> Option<RunId> {
-        self.run_id
+        self.bound.known()
+    }
+
+    /// The same, once the run has begun.
+    pub(super) async fn bound(&self) -> Result<Option<RunId>, RunError> {
+        self.bound.run(self.backend.as_ref(), &self.id).await
     }
 
     /// What is behind this handle.
@@ -53,8 +60,9 @@ impl<W: Workflow> Handle<W> {
 
     /// Waits for the result. A run that ended without one is an error, and so is one that is blocked.
     pub async fn result(&self) -> Result<W::Output, RunError> {
+        let run_id = self.bound().await?;
         loop {
-            match self.backend.outcome(&self.id, self.run_id, PATIENCE).await {
+            match self.backend.outcome(&self.id, run_id, PATIENCE).await {
                 Ok(None) if self.backend.is_live() => {}
                 Ok(None) => {
                     let text = "no engine is at work on this folder; start one with `dev`";
@@ -69,7 +77,8 @@ impl<W: Workflow> Handle<W> {
     /// Tells the workflow something. Returns when its log has it, or says that it does not yet (`run_id` is absent): the
     /// workflow may not exist yet, and the signal waits for it for a minute and ten receives; or no engine is at work.
     pub async fn signal<S: Signal + AcceptedBy<W>>(&self, signal: S) -> Result<Sent, RunError> {
-        self.backend.send(InboxMessage::Signal(self.message(&signal)?)).await
+        let message = self.message(&signal)?.of_run(self.bound().await?);
+        self.backend.send(InboxMessage::Signal(message)).await
     }
 
     /// Asks the workflow for a change, and waits for its answer: await it, after setting what the defaults do not fit.
@@ -83,48 +92,48 @@ impl<W: Workflow> Handle<W> {
     /// # Ok(()) }
     /// ```
     pub fn update<U: Update + AcceptedBy<W>>(&self, update: U) -> UpdateCall<U> {
-        UpdateCall::new(self.backend.clone(), self.message(&update))
+        UpdateCall::new(self.backend.clone(), self.bound.clone(), self.message(&update))
     }
 
     /// Asks the workflow something that changes nothing. Answered from the history by whoever has the code: the engine,
     /// or this program itself, so no engine need be at work. A workflow that has ended answers as it was at its end.
     pub async fn query<Q: Query + AcceptedBy<W>>(&self, query: Q) -> Result<Q::Output, RunError> {
         let input = payload(Q::NAME, &query)?;
-        let answer = self.backend.query(&self.id, self.run_id, Q::NAME, &input).await?;
+        let answer = self.backend.query(&self.id, self.bound().await?, Q::NAME, &input).await?;
         read(&answer, "answer")
     }
 
     fn message<M: Message>(&self, message: &M) -> Result<SignalMessage, RunError> {
         let input = payload(M::NAME, message)?;
-        Ok(SignalMessage::new(self.id.clone(), M::NAME.into(), input, None).of_run(self.run_id))
+        Ok(SignalMessage::new(self.id.clone(), M::NAME.into(), input, None))
     }
 
     /// Asks the run to stop. It decides itself when and how.
     pub async fn cancel(&self, reason: impl Into<String>) -> Result<Sent, RunError> {
-        self.backend.send(InboxMessage::Cancel(self.stop(reason.into()))).await
+        self.backend.send(InboxMessage::Cancel(self.stop(reason.into()).await?)).await
     }
 
     /// Ends the run by force; its code is not asked.
     pub async fn terminate(&self, reason: impl Into<String>) -> Result<Sent, RunError> {
-        self.backend.send(InboxMessage::Terminate(self.stop(reason.into()))).await
+        self.backend.send(InboxMessage::Terminate(self.stop(reason.into()).await?)).await
     }
 
     /// Tries a blocked run again now.
     pub async fn resume(&self) -> Result<Sent, RunError> {
-        let message = ResumeMessage::new(self.id.clone()).of_run(self.run_id);
+        let message = ResumeMessage::new(self.id.clone()).of_run(self.bound().await?);
         self.backend.send(InboxMessage::Resume(message)).await
     }
 
     /// Holds back the run's code until [`unpause`](Self::unpause): what the workflow is told meanwhile is recorded and waits,
     /// activities that it has called go on.
     pub async fn pause(&self, reason: impl Into<String>) -> Result<Sent, RunError> {
-        let message = PauseMessage::new(self.id.clone(), None, reason.into()).of_run(self.run_id);
+        let message = PauseMessage::new(self.id.clone(), None, reason.into()).of_run(self.bound().await?);
         self.backend.send(InboxMessage::Pause(message)).await
     }
 
     /// Lets the code go on.
     pub async fn unpause(&self) -> Result<Sent, RunError> {
-        let message = UnpauseMessage::new(self.id.clone(), None).of_run(self.run_id);
+        let message = UnpauseMessage::new(self.id.clone(), None).of_run(self.bound().await?);
         self.backend.send(InboxMessage::Unpause(message)).await
     }
 
@@ -136,19 +145,20 @@ impl<W: Workflow> Handle<W> {
         activity: ActivityId,
         reason: impl Into<String>,
     ) -> Result<Sent, RunError> {
-        let message = PauseMessage::new(self.id.clone(), Some(activity), reason.into()).of_run(self.run_id);
+        let message =
+            PauseMessage::new(self.id.clone(), Some(activity), reason.into()).of_run(self.bound().await?);
         self.backend.send(InboxMessage::Pause(message)).await
     }
 
     /// Lets the activity's attempts go on: one that came due meanwhile is made at once.
     pub async fn unpause_activity(&self, activity: ActivityId) -> Result<Sent, RunError> {
-        let message = UnpauseMessage::new(self.id.clone(), Some(activity)).of_run(self.run_id);
+        let message = UnpauseMessage::new(self.id.clone(), Some(activity)).of_run(self.bound().await?);
         self.backend.send(InboxMessage::Unpause(message)).await
     }
 
     /// Makes the attempt that an activity waits for now. Its retry policy counts on from there.
     pub async fn retry_activity(&self, activity: ActivityId) -> Result<Sent, RunError> {
-        let message = RetryMessage::new(self.id.clone(), activity).of_run(self.run_id);
+        let message = RetryMessage::new(self.id.clone(), activity).of_run(self.bound().await?);
         self.backend.send(InboxMessage::Retry(message)).await
     }
 
@@ -176,7 +186,7 @@ impl<W: Workflow> Handle<W> {
 
     async fn begun(&self, id: WorkflowId, message: InboxMessage) -> Result<Self, RunError> {
         let sent = self.backend.send(message).await?;
-        Ok(Self::new(self.backend.clone(), id, sent.run_id))
+        Ok(Self::new(self.backend.clone(), id, Bound::by(&sent, Existing::None)))
     }
 
     /// A sender of signals that are absorbed in the order in which it sends them.
@@ -184,8 +194,8 @@ impl<W: Workflow> Handle<W> {
         InOrder { handle: self.clone(), last: None }
     }
 
-    fn stop(&self, reason: String) -> StopMessage {
-        StopMessage::new(self.id.clone(), reason).of_run(self.run_id)
+    async fn stop(&self, reason: String) -> Result<StopMessage, RunError> {
+        Ok(StopMessage::new(self.id.clone(), reason).of_run(self.bound().await?))
     }
 
     /// The state that the workflow publishes; `None` if it publishes none.
@@ -198,7 +208,7 @@ impl<W: Workflow> Handle<W> {
 
     /// Where the workflow stands: its last run, if it continued as new.
     pub async fn describe(&self) -> Result<Description, RunError> {
-        let Some(bound) = self.run_id else { return self.backend.describe(&self.id, None).await };
+        let Some(bound) = self.bound().await? else { return self.backend.describe(&self.id, None).await };
         let current = self.backend.describe(&self.id, None).await?;
         if current.run_id == bound || current.first_run_id == Some(bound) {
             return Ok(current);
@@ -251,6 +261,7 @@ impl<W: Workflow> InOrder<W> {
     /// Tells the workflow something, after all that this sender has told it.
     pub async fn signal<S: Signal + AcceptedBy<W>>(&mut self, signal: S) -> Result<Sent, RunError> {
         let message = SignalMessage { after: self.last.clone(), ..self.handle.message(&signal)? };
+        let message = message.of_run(self.handle.bound().await?);
         let sent = self.handle.backend.send(InboxMessage::Signal(message)).await?;
         self.last = Some(sent.request_id.clone());
         Ok(sent)
@@ -260,13 +271,13 @@ impl<W: Workflow> InOrder<W> {
 impl<W> Clone for Handle<W> {
     fn clone(&self) -> Self {
         let (backend, id) = (self.backend.clone(), self.id.clone());
-        Self { backend, id, run_id: self.run_id, workflow: PhantomData }
+        Self { backend, id, bound: self.bound.clone(), workflow: PhantomData }
     }
 }
 
 impl<W> std::fmt::Debug for Handle<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handle").field("id", &self.id).field("run_id", &self.run_id).finish()
+        f.debug_struct("Handle").field("id", &self.id).field("run_id", &self.bound.known()).finish()
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod backend;
 mod batch;
+mod bound;
 mod coded;
 #[cfg(any(feature = "embedded", feature = "aws"))]
 mod direct;
@@ -174,7 +175,7 @@ impl Client {
 
     pub(crate) fn typed_handle<W: Workflow>(&self, id: impl AsRef<str>) -> Result<Handle<W>, RunError> {
         let id = WorkflowId::new(id).map_err(|bad| RunError::Rejected(format!("id: {bad}")))?;
-        Ok(Handle::new(self.backend.clone(), id, None))
+        Ok(Handle::new(self.backend.clone(), id, bound::Bound::default()))
     }
 
     /// Gives the result of an activity that [completes later](crate::ActivityError::CompletesLater). The token counts once;

@@ -122,6 +122,17 @@ impl Backend for Remote {
         self.read(&body)
     }
 
+    async fn absorbed_by(
+        &self,
+        id: &WorkflowId,
+        request: &RequestId,
+        wait: Duration,
+    ) -> Result<Option<RunId>, RunError> {
+        let timeout = ("timeout_s", Some(wait.as_secs_f64().to_string()));
+        let sent: Sent = self.get(&path(id, &format!("/request/{request}"), &[timeout])).await?;
+        Ok(sent.run_id)
+    }
+
     async fn describe(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Description, RunError> {
         self.get(&path(id, "", &[run_id(run)])).await
     }
@@ -189,5 +200,31 @@ impl Backend for Remote {
         let asked = message::write(&TreatBody { treatment, letters: letters.clone() });
         let body = self.call(Method::POST, &format!("/v1/dead-letters/{queue}"), asked).await?;
         self.read(&body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_format::message::StartMessage;
+
+    use super::*;
+    use crate::App;
+    use crate::dev::{Dev, Options};
+
+    /// A run of a workflow that nobody has the code of begins, too.
+    #[tokio::test]
+    async fn a_request_is_waited_for_over_http() {
+        let folder = tempfile::tempdir().unwrap();
+        let dev = Dev::start(&App::new(), Options { port: Some(0), ..Options::new(folder.path()) }).unwrap();
+        let api = crate::dev::ApiFile::read(folder.path()).unwrap();
+        let remote = Remote::new(api.url, api.token);
+        let (id, request) = (WorkflowId::new("a").unwrap(), RequestId::new("r:1").unwrap());
+        assert_eq!(remote.absorbed_by(&id, &request, Duration::ZERO).await, Ok(None));
+        let start = StartMessage::plain(id.clone(), "W".parse().unwrap(), Payload::null());
+        let start = StartMessage { request_id: Some(request.clone()), ..start };
+        remote.enqueue(InboxMessage::Start(start)).await.unwrap();
+        let run = remote.absorbed_by(&id, &request, Duration::from_secs(60)).await.unwrap();
+        assert_eq!(run, Some(remote.describe(&id, None).await.unwrap().run_id));
+        dev.stop().await;
     }
 }

@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use millrace_core::{IdConflict, IdReuse, Payload, RequestId, RunId, WithStart, WorkflowId, WorkflowType};
+use millrace_core::{IdConflict, IdReuse, Payload, RequestId, WithStart, WorkflowId, WorkflowType};
 use millrace_format::message::{InboxMessage, StartMessage};
 use serde::Serialize;
 
+use super::bound::{Bound, Existing};
 use super::update::StartUpdate;
 use super::{Backend, Handle, RunError, Sent};
 use crate::workflow::AcceptedBy;
 use crate::{Signal, Update, Workflow};
 
 /// A start that is sent when it is awaited. Gives a [`Handle`] once the start is durable and, where an engine is at
-/// work, the run's log has begun.
+/// work, the run's log has begun; if that takes longer than half a minute, a handle that waits for it whenever it is used.
 #[must_use = "a start is sent when it is awaited"]
 pub struct Start<W> {
     backend: Arc<dyn Backend>,
@@ -172,16 +173,16 @@ impl<W: Workflow> Start<W> {
             (self.backend.clone(), self.message.as_ref().ok().map(|message| message.id.clone()));
         if or_existing
             && let Some(id) = &id
-            && let Some(run_id) = existing(backend.as_ref(), id, None).await?
+            && let Some(run_id) = Existing::Any.run(backend.as_ref(), id, None).await?
         {
-            return Ok(Handle::new(backend, id.clone(), Some(run_id)));
+            return Ok(Handle::new(backend, id.clone(), Bound::to(run_id)));
         }
         match (self.send().await, id) {
             (Ok((run, _)), _) => Ok(run),
             // Somebody else was faster.
             (Err(RunError::Rejected(_)), Some(id)) if or_existing => {
-                let run_id = existing(backend.as_ref(), &id, None).await?;
-                Ok(Handle::new(backend, id, run_id))
+                let run_id = Existing::Any.run(backend.as_ref(), &id, None).await?;
+                Ok(Handle::new(backend, id, run_id.map_or_else(Bound::default, Bound::to)))
             }
             (Err(error), _) => Err(error),
         }
@@ -189,13 +190,21 @@ impl<W: Workflow> Start<W> {
 
     pub(super) async fn send(self) -> Result<(Handle<W>, Sent), RunError> {
         let message = self.message?;
-        let (id, uses) = (message.id.clone(), message.id_conflict == IdConflict::UseExisting);
-        let sent = self.backend.send(InboxMessage::Start(message)).await?;
-        let run_id = match sent.run_id {
-            Some(run_id) if uses => existing(self.backend.as_ref(), &id, Some(run_id)).await?,
-            run_id => run_id,
+        let id = message.id.clone();
+        let existing = match message.id_conflict {
+            IdConflict::UseExisting if self.or_existing => Existing::Any,
+            IdConflict::UseExisting => Existing::Open,
+            _ => Existing::None,
         };
-        Ok((Handle::new(self.backend, id, run_id), sent))
+        let sent = self.backend.send(InboxMessage::Start(message)).await?;
+        let bound = match sent.run_id {
+            Some(run_id) if existing != Existing::None => {
+                let run = Existing::Any.run(self.backend.as_ref(), &id, Some(run_id)).await?;
+                Bound::to(run.unwrap_or(run_id))
+            }
+            _ => Bound::by(&sent, existing),
+        };
+        Ok((Handle::new(self.backend, id, bound), sent))
     }
 }
 
@@ -205,19 +214,6 @@ impl<W: Workflow> IntoFuture for Start<W> {
 
     fn into_future(self) -> Self::IntoFuture {
         self.begin().boxed()
-    }
-}
-
-/// A run that is there; the first of those that continue one another, which means them all.
-async fn existing(
-    backend: &dyn Backend,
-    id: &WorkflowId,
-    run: Option<RunId>,
-) -> Result<Option<RunId>, RunError> {
-    match backend.describe(id, run).await {
-        Ok(description) => Ok(Some(description.first_run_id.unwrap_or(description.run_id))),
-        Err(RunError::NotFound(_)) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

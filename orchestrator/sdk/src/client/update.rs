@@ -3,7 +3,6 @@
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -11,25 +10,28 @@ use millrace_core::{RequestId, RunId, WorkflowId};
 use millrace_format::message::{InboxMessage, SignalMessage};
 use serde::de::DeserializeOwned;
 
+use super::bound::{Bound, PATIENCE};
 use super::start::{Start, request_id};
 use super::{Backend, Handle, RunError};
 use crate::{Update, Workflow};
-
-/// How long one request for the answer waits; then it is asked again.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An update that is sent when it is awaited. Gives the answer; [`RunError::Rejected`] says why the workflow refused it, and
 /// [`RunError::Blocked`] that the workflow has it and cannot answer now.
 #[must_use = "an update is sent when it is awaited"]
 pub struct UpdateCall<U> {
     backend: Arc<dyn Backend>,
+    bound: Bound,
     message: Result<SignalMessage, RunError>,
     update: PhantomData<fn() -> U>,
 }
 
 impl<U: Update> UpdateCall<U> {
-    pub(super) fn new(backend: Arc<dyn Backend>, message: Result<SignalMessage, RunError>) -> Self {
-        Self { backend, message, update: PhantomData }
+    pub(super) fn new(
+        backend: Arc<dyn Backend>,
+        bound: Bound,
+        message: Result<SignalMessage, RunError>,
+    ) -> Self {
+        Self { backend, bound, message, update: PhantomData }
     }
 
     /// Makes the update count once, however often it is sent: sent again, it gives the same answer. By default it is sent
@@ -44,10 +46,10 @@ impl<U: Update> UpdateCall<U> {
 
     async fn send(self) -> Result<U::Output, RunError> {
         let message = self.message?;
-        let (id, run_id) = (message.id.clone(), message.run_id);
-        let backend = self.backend.as_ref();
+        let (id, backend) = (message.id.clone(), self.backend.as_ref());
         must_be_live(backend)?;
-        let sent = backend.send(InboxMessage::Update(message)).await?;
+        let run_id = self.bound.run(backend, &id).await?;
+        let sent = backend.send(InboxMessage::Update(message.of_run(run_id))).await?;
         answer(backend, &id, sent.run_id.or(run_id), &sent.request_id).await
     }
 }
@@ -77,7 +79,8 @@ impl<W: Workflow, U: Update> StartUpdate<W, U> {
         let backend = self.start.backend().clone();
         must_be_live(backend.as_ref())?;
         let (run, sent) = self.start.send().await?;
-        let answer = answer(backend.as_ref(), run.id(), sent.run_id, &sent.request_id).await?;
+        let run_id = run.bound().await?;
+        let answer = answer(backend.as_ref(), run.id(), run_id, &sent.request_id).await?;
         Ok((run, answer))
     }
 }

@@ -9,6 +9,7 @@
 //! | `GET /v1/workflows/{id}/result` | how it ended; `?timeout_s=` waits for that |
 //! | `POST /v1/workflows/{id}/query` | asks the code: `{"name":…,"input":…}` |
 //! | `POST /v1/workflows/{id}/update` | asks for a change, and waits for the answer: `?timeout_s=`, 60 unless given |
+//! | `GET /v1/workflows/{id}/request/{request_id}` | which run has absorbed a request; `?timeout_s=` waits for it |
 //! | `GET /v1/workflows/{id}/update/{request_id}` | the answer to an update; `?timeout_s=` waits for it |
 //! | `GET /v1/dead-letters/{queue}` | the dead letters of `inbox`, `events` or a task queue: `?limit=` |
 //! | `POST /v1/dead-letters/{queue}` | `{"do":"redrive"}` or `"delete"`, `"letters"`: `"all"` or `{"ids":[…]}` |

@@ -68,11 +68,30 @@ pub(super) struct Until {
 impl Until {
     /// How long to wait; no longer than one request may.
     pub(super) fn wait(&self, default: Duration) -> Answer<Duration> {
-        let Some(seconds) = self.timeout_s else { return Ok(default.min(LONGEST_WAIT)) };
-        let wait = Duration::try_from_secs_f64(seconds)
-            .map_err(|_| ApiError::invalid(format!("timeout_s: {seconds} is not a number of seconds")))?;
-        Ok(wait.min(LONGEST_WAIT))
+        waiting(self.timeout_s, default)
     }
+}
+
+/// `?timeout_s=`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Within {
+    #[serde(default)]
+    timeout_s: Option<f64>,
+}
+
+impl Within {
+    /// How long to wait; not at all unless that is asked for.
+    pub(super) fn wait(&self) -> Answer<Duration> {
+        waiting(self.timeout_s, Duration::ZERO)
+    }
+}
+
+fn waiting(timeout_s: Option<f64>, default: Duration) -> Answer<Duration> {
+    let Some(seconds) = timeout_s else { return Ok(default.min(LONGEST_WAIT)) };
+    let wait = Duration::try_from_secs_f64(seconds)
+        .map_err(|_| ApiError::invalid(format!("timeout_s: {seconds} is not a number of seconds")))?;
+    Ok(wait.min(LONGEST_WAIT))
 }
 
 /// A query whose errors are ours.

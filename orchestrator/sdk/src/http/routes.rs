@@ -18,7 +18,7 @@ use millrace_format::message::{InboxMessage, SignalMessage};
 use super::answer::{Answer, ApiError};
 use super::guard::{Guard, guard};
 use super::query::{
-    Asked, Listing, Most, Send, Until, Wait, Which, inbox_message, json, request_id, workflow_id,
+    Asked, Listing, Most, Send, Until, Wait, Which, Within, inbox_message, json, request_id, workflow_id,
 };
 use crate::Client;
 use crate::client::{
@@ -69,6 +69,7 @@ pub(super) fn router(service: Arc<Service>, guarded: Arc<Guard>) -> Router {
         .route("/v1/workflows/{id}", get(describe))
         .route("/v1/workflows/{id}/history", get(history))
         .route("/v1/workflows/{id}/result", get(result))
+        .route("/v1/workflows/{id}/request/{request_id}", get(absorbed))
         .route("/v1/workflows/{id}/query", post(query))
         .route("/v1/workflows/{id}/update", post(update))
         .route("/v1/workflows/{id}/update/{request_id}", get(answer))
@@ -92,8 +93,22 @@ async fn send(asks: Asks, Asked(asked): Asked<Send>, body: Body) -> Answer<(Stat
         Some(Wait::Absorbed) => asks.backend.send(message).await?,
         None => asks.backend.enqueue(message).await?,
     };
+    Ok(accepted(sent))
+}
+
+fn accepted(sent: Sent) -> (StatusCode, Json<Sent>) {
     let status = if sent.run_id.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(sent)))
+    (status, Json(sent))
+}
+
+async fn absorbed(
+    asks: Asks,
+    Path((id, request)): Path<(String, String)>,
+    Asked(within): Asked<Within>,
+) -> Answer<(StatusCode, Json<Sent>)> {
+    let (id, request_id, wait) = (workflow_id(&id)?, request_id(&request)?, within.wait()?);
+    let run_id = asks.backend.absorbed_by(&id, &request_id, wait).await?;
+    Ok(accepted(Sent { request_id, run_id }))
 }
 
 async fn list(asks: Asks, Listing(filter): Listing) -> Answer<Json<Vec<Listed>>> {

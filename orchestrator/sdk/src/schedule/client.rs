@@ -32,11 +32,11 @@ impl Client {
         schedule: Schedule,
     ) -> Result<ScheduleHandle, RunError> {
         schedule.check().map_err(RunError::Rejected)?;
-        let handle = self.schedule_handle(id)?;
+        let unbound = self.schedule_handle(id)?;
         let schedule = schedule.encoded(&self.hooks().codecs)?;
         let run = ScheduleRun { schedule, so_far: None };
-        self.start(ScheduleMarker, handle.id().as_str(), run).await?;
-        Ok(handle)
+        let handle = self.start(ScheduleMarker, unbound.id().as_str(), run).await?;
+        Ok(ScheduleHandle { handle, ..unbound })
     }
 
     /// A handle on a schedule that was set up elsewhere. Nothing is checked until it is used, but the id.

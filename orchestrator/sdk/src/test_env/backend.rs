@@ -201,6 +201,22 @@ impl Backend for Stage {
         Ok(Sent { request_id, run_id: None })
     }
 
+    async fn absorbed_by(
+        &self,
+        id: &WorkflowId,
+        request: &RequestId,
+        wait: Duration,
+    ) -> Result<Option<RunId>, RunError> {
+        let absorbed = |world: &World| {
+            let current = world.workflows.get(id).and_then(|entry| entry.current());
+            current.and_then(|record| record.run.absorbed_request(request))
+        };
+        if wait.is_zero() {
+            return Ok(absorbed(&self.open()));
+        }
+        self.wait(id, |world| Ok(absorbed(world))).map(Some)
+    }
+
     async fn describe(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Description, RunError> {
         self.open().exactly(id, run).map(describe)
     }

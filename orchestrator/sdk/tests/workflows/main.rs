@@ -25,4 +25,5 @@ mod standalone;
 mod starts;
 mod state;
 mod test_kit;
+mod unconfirmed;
 mod updates;
