@@ -336,6 +336,7 @@ fn what_the_reader_refuses_does_not_validate() {
         ("start", r#"{"type":"start","workflow":"W","id":"a","id_conflict":"x"}"#),
         ("start", r#"{"type":"start","workflow":"W","id":"a","run_timeout_s":-1}"#),
         ("start", r#"{"type":"start","workflow":"W","id":"a","run_timeout_s":0}"#),
+        ("start", r#"{"type":"start","workflow":"W","id":"a","run_timeout_s":null}"#),
         ("start", r#"{"type":"start","workflow":"W","id":"a","run_timeout_s":1e300}"#),
         (
             "start",

@@ -4,10 +4,20 @@ use millrace_core::{
     ActivityId, ApplicationFailure, CompletionToken, Headers, IdConflict, IdReuse, Namespace, Payload,
     RequestId, RunId, WithStart, WorkflowId, WorkflowType,
 };
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{BadMessage, typed};
+
+/// A time that is given: JSON has no NaN and no infinity, and whoever has one writes `null`, which is not the same as no limit.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let given = Option::<f64>::deserialize(deserializer)?;
+    given.map(Some).ok_or_else(|| {
+        D::Error::custom(
+            "null is no number of seconds (NaN and infinity are written so); leave the field out instead",
+        )
+    })
+}
 
 /// Every type of message that may come through the inbox: one list for the enum, the reader and the errors.
 macro_rules! inbox {
@@ -172,10 +182,10 @@ to_workflow!(
         #[serde(default)]
         id_conflict: IdConflict,
         /// How long the workflow may take, in seconds.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "seconds", skip_serializing_if = "Option::is_none")]
         execution_timeout_s: Option<f64>,
         /// How long this run may take, in seconds.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "seconds", skip_serializing_if = "Option::is_none")]
         run_timeout_s: Option<f64>,
         /// Notes for people.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,7 +197,7 @@ to_workflow!(
         #[serde(default, skip_serializing_if = "Headers::is_empty")]
         headers: Headers,
         /// How long the code waits before it begins, in seconds.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "seconds", skip_serializing_if = "Option::is_none")]
         start_delay_s: Option<f64>,
         /// A signal to deliver with the start.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -14,6 +14,24 @@ fn a_start_is_read_with_its_defaults() {
     assert_eq!((start.request_id.as_str(), start.input.as_str()), ("m-1", r#"{"x":[1.0]}"#));
 }
 
+/// JSON has none of them, and serde writes `null`.
+#[test]
+fn a_time_that_is_no_number_is_refused_and_not_taken_for_none() {
+    for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for field in ["execution_timeout_s", "run_timeout_s", "start_delay_s"] {
+            let (id, workflow) = ("a".parse().unwrap(), "W".parse().unwrap());
+            let mut start = StartMessage::plain(id, workflow, Payload::null());
+            *match field {
+                "execution_timeout_s" => &mut start.execution_timeout_s,
+                "run_timeout_s" => &mut start.run_timeout_s,
+                _ => &mut start.start_delay_s,
+            } = Some(wrong);
+            let error = error(&write(&InboxMessage::Start(start)));
+            assert!(error.starts_with(&format!("{field}: null is no number")), "{wrong}: {error}");
+        }
+    }
+}
+
 #[test]
 fn bad_messages_name_the_field_and_what_to_do() {
     for (body, expected) in [
@@ -53,6 +71,10 @@ fn bad_messages_name_the_field_and_what_to_do() {
             "update: a start carries a signal or an update, not both",
         ),
         (r#"{"type":"start","workflow":"W","id":"a","update":{}}"#, "update: missing field `name`"),
+        (
+            r#"{"type":"start","workflow":"W","id":"a","run_timeout_s":null}"#,
+            "run_timeout_s: null is no number of seconds",
+        ),
         (r#"{"type":"start","workflow":"W","id":"a","start_delay_s":-1}"#, "start_delay_s: -1 is not a time"),
         (
             r#"{"type":"start","workflow":"W","id":"a","execution_timeout_s":0}"#,
