@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use millrace::{Message, Workflow, WorkflowRef};
 use millrace_core::{Payload, WorkflowId};
 use millrace_engine::{Client, Outcome};
@@ -117,8 +117,7 @@ pub(crate) fn parallel_runs(rig: &Rig, sizes: Sizes) -> anyhow::Result<Row> {
         let client = rig.client.clone();
         async move { run_one(&client, name_of(chain), &format!("parallel-{n}"), STEPS).await }
     });
-    let samples: Vec<_> = rig.run(futures::stream::iter(runs).buffer_unordered(IN_FLIGHT).collect());
-    let samples = samples.into_iter().collect::<anyhow::Result<Vec<f64>>>()?;
+    let samples = rig.run(futures::stream::iter(runs).buffer_unordered(IN_FLIGHT).try_collect())?;
     Ok(meter.row("parallel_runs", "ms per run", sizes.parallel_runs * STEPS, samples))
 }
 
