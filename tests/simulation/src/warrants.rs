@@ -4,9 +4,10 @@
 //!
 //! What must hold:
 //! - An effect is dispatched by a process that has a delivery of its guard in hand (G4), once for each delivery.
-//! - A task, timer or wake is sent again by a process that has it in hand, once for each delivery.
+//! - A task, a timer, a wake, or what a parent is told, is sent again by a process that has it in hand, once for each delivery.
 //! - A timer in the bucket is sent by who has just read it, once for each time.
 //! - What a run left when it was replaced is sent once for each try to replace it.
+//! - A cancel request is written into a lease that had none when it was read.
 //! - All that once more for each write of a history that did not come about.
 //! - Nobody lists anything but timers.
 //! - A history is read [so often](MOST_READS) for each message at most, once more for each write, and as often again for each
@@ -19,13 +20,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use millrace_core::{Effect, EffectKey, Identity, Message, RequestId, RunId, StopChild, WorkflowId};
+use millrace_core::{
+    ApplicationFailure, Effect, EffectKey, Identity, Message, OutcomeResult, RequestId, RunId, StopChild,
+    WorkflowId,
+};
 use millrace_engine::ports::{
     Condition, DeleteError, Delivery, ETag, ObjectStore, OutMessage, Ports, PutError, QueueError, QueueName,
     Queues, Receipt, SendError, StoreError, Stored,
 };
 use millrace_format::message::{self, Addressed};
-use millrace_format::{Keys, TimerEntry};
+use millrace_format::{Keys, Lease, TimerEntry};
 
 use crate::watch::Watch;
 
@@ -67,6 +71,8 @@ pub struct Warranted {
     watch: Arc<Watch>,
     process: String,
     warrants: Mutex<Vec<Warrant>>,
+    /// The leases that were read with a cancel request: whoever writes them again keeps it.
+    canceled: Mutex<BTreeSet<String>>,
     /// How often it may read a history yet.
     reads: AtomicU64,
 }
@@ -120,6 +126,7 @@ impl Warranted {
             watch,
             process: process.to_owned(),
             warrants: Mutex::default(),
+            canceled: Mutex::default(),
             reads: AtomicU64::new(0),
         });
         Ports { store: warranted.clone(), queues: warranted, ..ports.clone() }
@@ -173,7 +180,7 @@ impl Warranted {
 
     fn received(&self, queue: &QueueName, delivery: &Delivery) {
         let mut warrant = Warrant::new(Source::Delivery(delivery.receipt.clone()));
-        warrant.itself = effect_of(queue, &delivery.body);
+        warrant.itself = self.effect_of(queue, &delivery.body);
         let read = match queue {
             queue if queue.carries_tasks() => {
                 self.may_read(MOST_READS);
@@ -197,12 +204,34 @@ impl Warranted {
             let effect = TimerEntry::decode(body).ok().and_then(|entry| effect_of_timer(&entry));
             return effect.iter().for_each(|effect| self.does(effect));
         }
+        if let Some(effect) = canceled(key, body).filter(|_| !self.canceled().contains(key)) {
+            return self.does(&effect);
+        }
         if let Some(run_id) = archived(key) {
             return self.has(Warrant::new(Source::Archive(run_id)));
         }
         if let Some((_, run_id)) = self.keys.index_run(key) {
             let is_open = key.contains("/index/open/");
             self.does(&(run_id, if is_open { EffectKey::IndexOpen } else { EffectKey::IndexClosed }, 0));
+        }
+    }
+
+    /// What was to be written of an effect was not, or nobody knows: it is read again, and then perhaps written.
+    fn was_not_put(&self, effect: &EffectId) {
+        self.warrants().iter_mut().for_each(|warrant| _ = warrant.spent.remove(effect));
+    }
+
+    fn canceled(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.canceled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The effect as which a message is sent. What a parent is told names only which child.
+    fn effect_of(&self, queue: &QueueName, body: &str) -> Option<EffectId> {
+        match effect_of(queue, body)? {
+            (parent, EffectKey::Parent, child_id) => {
+                Some((self.watch.run_of(parent, child_id).unwrap_or(parent), EffectKey::Parent, 0))
+            }
+            effect => Some(effect),
         }
     }
 
@@ -236,16 +265,25 @@ fn archived(key: &str) -> Option<RunId> {
     }
 }
 
-/// Names an effect of a run; `None` for cancel requests, which are written into leases, and for what a parent is told.
-pub fn named(run_id: RunId, effect: &Effect) -> Option<EffectId> {
+/// The cancel request that a lease holds.
+fn canceled(key: &str, body: &[u8]) -> Option<EffectId> {
+    let [_, "workflow", _, _, run_id, "activity", activity_id] = key.split('/').collect::<Vec<_>>()[..]
+    else {
+        return None;
+    };
+    Lease::decode(body).ok()?.cancel?;
+    Some((run_id.parse().ok()?, EffectKey::Cancel(activity_id.parse().ok()?), 0))
+}
+
+/// Names an effect of a run.
+pub fn named(run_id: RunId, effect: &Effect) -> EffectId {
     let nth = match effect {
         Effect::SendTask { attempt, .. } => u64::from(*attempt),
         Effect::SendWake { wake, .. } => *wake,
         Effect::StopChild { how, .. } => nth_of(*how),
-        Effect::CancelActivity { .. } | Effect::ReportToParent => return None,
         _ => 0,
     };
-    Some((run_id, effect.key(), nth))
+    (run_id, effect.key(), nth)
 }
 
 fn nth_of(how: StopChild) -> u64 {
@@ -271,9 +309,17 @@ fn effect_of(queue: &QueueName, body: &str) -> Option<EffectId> {
             (parent.run_id, EffectKey::Start(parent.child_id), 0)
         }
         Message::Stop(stop) => (stop.parent.run_id, EffectKey::Stop(stop.parent.child_id), nth_of(stop.how)),
+        Message::ChildOutcome { child_id, result } if has_begun(&result) => {
+            (run_id?, EffectKey::Parent, child_id)
+        }
         Message::Signal { request_id, .. } | Message::Cancel { request_id, .. } => sent(&request_id)?,
         _ => return None,
     })
+}
+
+/// Of a child that could not be started whoever refused it tells, not a run.
+fn has_begun(result: &OutcomeResult) -> bool {
+    !matches!(result, OutcomeResult::Failed(fault) if fault.is(ApplicationFailure::CHILD_NOT_STARTED))
 }
 
 /// What a run tells another goes by an id of its own.
@@ -292,6 +338,11 @@ impl ObjectStore for Warranted {
         self.reads(key);
         let got = self.store.get(key).await;
         if let Ok(Some(object)) = &got
+            && canceled(key, &object.body).is_some()
+        {
+            self.canceled().insert(key.to_owned());
+        }
+        if let Ok(Some(object)) = &got
             && key.starts_with(&self.keys.timers())
         {
             let itself = TimerEntry::decode(&object.body).ok().and_then(|entry| effect_of_timer(&entry));
@@ -305,9 +356,13 @@ impl ObjectStore for Warranted {
         if is_history(key) {
             self.may_read(1);
         }
+        let cancels = canceled(key, &body);
         let put = self.store.put(key, body, condition).await;
         if is_history(key) && put.is_err() {
             self.was_not_written();
+        }
+        if let (Some(effect), Err(_)) = (cancels, &put) {
+            self.was_not_put(&effect);
         }
         put
     }
@@ -342,7 +397,7 @@ impl Queues for Warranted {
     }
 
     async fn send(&self, queue: &QueueName, messages: Vec<OutMessage>) -> Vec<Result<(), SendError>> {
-        let effects = messages.iter().filter_map(|message| effect_of(queue, &message.body));
+        let effects = messages.iter().filter_map(|message| self.effect_of(queue, &message.body));
         effects.for_each(|effect| self.does(&effect));
         self.queues.send(queue, messages).await
     }

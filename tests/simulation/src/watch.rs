@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use millrace_core::{PendingEffect, RunId, WorkflowId};
+use millrace_core::{ChildId, Parent, PendingEffect, RunId, WorkflowId};
 use millrace_engine::ports::{
     Bodies, Condition, DeleteError, Delivery, ETag, ObjectStore, OutMessage, PutError, QueueError, QueueName,
     Queues, Receipt, SendError, StoreError, Stored, pointed_to,
@@ -35,6 +35,8 @@ struct Seen {
     runs: BTreeMap<String, Log>,
     /// The messages under which each effect was asked for: their deliveries do it.
     guards: BTreeMap<EffectId, BTreeSet<Told>>,
+    /// The last run of each child: the one that tells the parent.
+    children: BTreeMap<(RunId, ChildId), RunId>,
     turns: u64,
     /// How many messages were sent to each queue that only point to their bodies.
     pointers: BTreeMap<QueueName, u64>,
@@ -111,6 +113,11 @@ impl Watch {
         self.seen().guards.get(effect).cloned().unwrap_or_default()
     }
 
+    /// The run that tells this parent how its child ended, as far as has been committed.
+    pub fn run_of(&self, parent: RunId, child_id: ChildId) -> Option<RunId> {
+        self.seen().children.get(&(parent, child_id)).copied()
+    }
+
     /// How many turns have been committed, and how many events with them.
     pub fn turns_and_events(&self) -> (u64, u64) {
         let seen = self.seen();
@@ -172,7 +179,10 @@ impl Seen {
             line.hash(&mut hasher);
             let hash = hasher.finish();
             match log.lines.insert(n, hash) {
-                None => log.asked.extend(asks(line)),
+                None => {
+                    log.asked.extend(asks(line));
+                    self.children.extend(begins_child(line).zip(run_id.parse().ok()));
+                }
                 Some(before) if before == hash => {}
                 Some(_) => self.violations.push(format!("G2: {key}: event {n} is another now: {line}")),
             }
@@ -201,9 +211,8 @@ impl Seen {
         let pending =
             serde_json::from_value::<Vec<PendingEffect>>(header["effects"].clone()).unwrap_or_default();
         for PendingEffect { guard, effect } in pending {
-            if let Some(effect) = warrants::named(run_id, &effect) {
-                self.guards.entry(effect).or_default().insert(Told::new(&workflow_id, Some(run_id), guard));
-            }
+            let effect = warrants::named(run_id, &effect);
+            self.guards.entry(effect).or_default().insert(Told::new(&workflow_id, Some(run_id), guard));
         }
     }
 
@@ -229,6 +238,14 @@ impl Seen {
             self.violations.push(format!("G1: {what} {n} of run {run_id} leaves before its commit"));
         }
     }
+}
+
+/// Whose child begins with this event, and which.
+fn begins_child(line: &str) -> Option<(RunId, ChildId)> {
+    let event: Value =
+        line.contains("\"type\":\"RunStarted\"").then(|| serde_json::from_str(line).ok())??;
+    let parent: Parent = serde_json::from_value(event["parent"].clone()).ok()?;
+    Some((parent.run_id, parent.child_id))
 }
 
 fn asks(line: &str) -> Option<(&'static str, u64)> {

@@ -13,9 +13,10 @@ use millrace_format::Keys;
 use millrace_local::Memory;
 use millrace_simulation::warrants::Warranted;
 use millrace_simulation::watch::Watch;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const RUN: &str = "2c9c7c52-3f50-4b0c-9d0e-6f3f3f3a1b11";
+const PARENT: &str = "2c9c7c52-3f50-4b0c-9d0e-6f3f3f3a1b22";
 const HEAD: &str = "default/workflow/00/w/history";
 const START: &str = r#"{"type":"start","workflow":"W","id":"w","input":null,"request_id":"s"}"#;
 
@@ -27,24 +28,41 @@ struct Process {
 
 impl Process {
     fn new() -> Self {
+        let process = Self::idle();
+        process.commits(1, 0);
+        process
+    }
+
+    /// Without a run.
+    fn idle() -> Self {
         let sim = Sim::new(0);
         let watch = Watch::new(Memory::new(sim.clock()));
         let (clock, entropy) = (sim.clock(), sim.entropy());
         let spawn = sim.process("p").spawner();
         let bare = Ports { store: watch.clone(), queues: watch.clone(), clock, entropy, spawn };
         let ports = Warranted::wrap(&bare, Keys::new(Namespace::default()), watch.clone(), "p");
-        let process = Self { watch, ports };
-        process.commits(1, 0);
-        process
+        Self { watch, ports }
     }
 
     fn commits(&self, turn: u64, wakes_sent: u64) {
         let timer = json!({"send_timer": {"timer_id": 1, "at": "2026-01-01T00:00:05.000Z"}});
+        let asked = json!({"n": 1, "type": "TimerStarted", "timer_id": 1});
+        self.commits_effect((turn, wakes_sent), &asked, &timer);
+    }
+
+    /// Of its one run, under its start.
+    fn commits_effect(&self, (turn, wakes_sent): (u64, u64), event: &Value, effect: &Value) {
         let header = json!({"run_id": RUN, "workflow_id": "w", "first": 1, "last": 1, "turn": turn, "wakes_sent": wakes_sent,
-            "effects": [{"guard": "r:s", "effect": timer}]});
-        let event = r#"{"n":1,"t":"2026-01-01T00:00:00.000Z","type":"TimerStarted","timer_id":1}"#;
-        let body = format!("{header}\n{event}").into();
-        block_on(self.ports.store.put(HEAD, body, Condition::Always)).unwrap();
+            "effects": [{"guard": "r:s", "effect": effect}]});
+        self.puts(HEAD, &format!("{header}\n{event}"));
+    }
+
+    fn puts(&self, key: &str, body: &str) {
+        block_on(self.ports.store.put(key, body.to_owned().into(), Condition::Always)).unwrap();
+    }
+
+    fn sends(&self, body: String) {
+        block_on(self.ports.queues.send(&QueueName::events(), vec![OutMessage::now(body)]));
     }
 
     fn is_told(&self, queue: &QueueName, body: &str) -> Delivery {
@@ -54,7 +72,7 @@ impl Process {
     }
 
     fn sends_timer(&self) {
-        block_on(self.ports.queues.send(&QueueName::events(), vec![OutMessage::now(timer())]));
+        self.sends(timer());
     }
 
     fn deletes(&self, queue: &QueueName, delivery: &Delivery) {
@@ -102,6 +120,100 @@ fn g4_what_is_sent_after_the_guard_is_deleted_is_seen() {
     process.deletes(&QueueName::inbox(), &start);
     process.sends_timer();
     process.is_blamed("is sent without need");
+}
+
+/// A process whose run is a child that has ended.
+fn child() -> Process {
+    let process = Process::idle();
+    let parent = json!({"workflow_id": "p", "run_id": PARENT, "child_id": 7});
+    let started = json!({"n": 1, "type": "RunStarted", "parent": parent});
+    process.commits_effect((1, 0), &started, &json!("report_to_parent"));
+    process
+}
+
+fn outcome(fault: Option<&str>) -> String {
+    let result = match fault {
+        None => json!({"completed": 1}),
+        Some(kind) => json!({"failed": {"application": {"type": kind, "message": "no"}}}),
+    };
+    json!({"type": "child_outcome", "v": 1, "workflow_id": "p", "run_id": PARENT, "child_id": 7, "result": result}).to_string()
+}
+
+#[test]
+fn what_a_parent_is_told_once_for_each_delivery_is_well() {
+    let process = child();
+    process.is_told(&QueueName::inbox(), START);
+    process.sends(outcome(None));
+    process.is_told(&QueueName::inbox(), START);
+    process.sends(outcome(Some("Boom")));
+    process.sends(outcome(Some("ChildNotStarted"))); // No run says that of itself.
+    assert_eq!(process.watch.violations(), Vec::<String>::new());
+    process.sends(outcome(None));
+    process.is_blamed("Parent, 0) is sent without need");
+}
+
+/// After a lost race the parent's messages go back as copies.
+#[test]
+fn what_a_parent_is_told_is_sent_again_by_who_has_it_in_hand() {
+    let process = child();
+    let told = process.is_told(&QueueName::events(), &outcome(None));
+    process.sends(outcome(None));
+    assert_eq!(process.watch.violations(), Vec::<String>::new());
+    process.deletes(&QueueName::events(), &told);
+    process.sends(outcome(None));
+    process.is_blamed("Parent, 0) is sent without need");
+}
+
+#[test]
+fn what_a_parent_is_told_before_its_commit_is_seen() {
+    let process = Process::idle();
+    process.is_told(&QueueName::inbox(), START);
+    process.sends(outcome(None));
+    process.is_blamed("Parent, 0) is sent without need; its guards are {}");
+}
+
+/// A process whose run has committed, under its start, that its activity is to be canceled.
+fn canceling() -> Process {
+    let process = Process::idle();
+    let asked = json!({"n": 1, "type": "ActivityCancelRequested", "activity_id": 1});
+    let cancel = json!({"cancel_activity": {"activity_id": 1, "reason": "late"}});
+    process.commits_effect((1, 0), &asked, &cancel);
+    process
+}
+
+fn lease(cancel: Option<&str>, epoch: u64) -> String {
+    json!({"v": 1, "holder": "w", "epoch": epoch, "cancel": cancel}).to_string()
+}
+
+#[test]
+fn a_cancel_request_is_written_by_who_has_its_guard_and_kept_by_who_reads_it() {
+    let process = canceling();
+    let key = format!("default/workflow/00/w/{RUN}/activity/1");
+    process.puts(&key, &lease(None, 1));
+    process.is_told(&QueueName::inbox(), START);
+    process.puts(&key, &lease(Some("late"), 1));
+    block_on(process.ports.store.get(&key)).unwrap();
+    process.puts(&key, &lease(Some("late"), 2));
+    assert_eq!(process.watch.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn a_cancel_request_is_written_again_if_the_lease_had_changed() {
+    let process = canceling();
+    let key = format!("default/workflow/00/w/{RUN}/activity/1");
+    process.puts(&key, &lease(None, 1));
+    process.is_told(&QueueName::inbox(), START);
+    let body = || lease(Some("late"), 1).into();
+    block_on(process.ports.store.put(&key, body(), Condition::Absent)).unwrap_err();
+    process.puts(&key, &lease(Some("late"), 1));
+    assert_eq!(process.watch.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn g4_a_cancel_request_without_its_guard_is_seen() {
+    let process = canceling();
+    process.puts(&format!("default/workflow/00/w/{RUN}/activity/1"), &lease(Some("late"), 1));
+    process.is_blamed("Cancel(1), 0) is sent without need");
 }
 
 #[test]
