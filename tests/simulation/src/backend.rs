@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::{Either, select};
 use millrace::client::{
     Backend, DeadLetter, Description, Event, Filter, Letters, Listed, Outcome, Payload, RunError, Sent,
     Treated, Treatment,
@@ -59,9 +60,13 @@ impl Backend for Simulated {
         &self,
         id: &WorkflowId,
         request: &RequestId,
-        _wait: Duration,
+        wait: Duration,
     ) -> Result<Option<RunId>, RunError> {
-        Ok(Some(self.client.absorbed_by(id, request).await?))
+        let late = self.clock.sleep_until(self.clock.now().plus(wait));
+        match select(Box::pin(self.client.absorbed_by(id, request)), late).await {
+            Either::Left((run, _)) => Ok(Some(run?)),
+            Either::Right(_) => Ok(None),
+        }
     }
 
     async fn describe(&self, id: &WorkflowId, run: Option<RunId>) -> Result<Description, RunError> {
