@@ -218,7 +218,7 @@ impl Dispatcher {
             for (answer, if_refused) in answers.into_iter().zip(if_refused) {
                 let answer = match answer {
                     Err(QueueError::Invalid { reason, queue }) => {
-                        self.refused(if_refused, queue, reason).await
+                        Box::pin(self.refused(if_refused, queue, reason)).await
                     }
                     sent => sent,
                 };

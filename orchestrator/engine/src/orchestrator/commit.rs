@@ -39,7 +39,7 @@ impl Orchestrator {
     ) -> Result<Committed, TurnError> {
         let Some(live) = &mut loaded.live else { return Ok(Committed::No(None)) };
         if let Some(earlier) = &decision.replaces {
-            self.archive(id, earlier, loaded.body.clone()).await?;
+            Box::pin(self.archive(id, earlier, loaded.body.clone())).await?;
             loaded.tail = history::Tail::empty();
         } else if let Some(sealed) = self.seal(id, &live.run, &loaded.tail, decision).await? {
             loaded.tail = sealed;
@@ -92,10 +92,10 @@ impl Orchestrator {
             match self.ports.store.put(&key, body.clone(), condition.clone()).await {
                 Ok(etag) => return Ok(Written::Ours(etag)),
                 Err(PutError::Busy) => {}
-                Err(PutError::Conflict | PutError::Gone) => return self.own_write(id, nonce).await,
+                Err(PutError::Conflict | PutError::Gone) => return Box::pin(self.own_write(id, nonce)).await,
                 Err(PutError::Unknown(reason)) => {
                     tracing::warn!(workflow_id = %id, %run_id, reason, "the outcome of a commit is unknown; reading it again");
-                    return self.own_write(id, nonce).await;
+                    return Box::pin(self.own_write(id, nonce)).await;
                 }
                 Err(PutError::Store(error)) => return Err(error.into()),
             }

@@ -24,12 +24,12 @@ pub(super) enum Claim {
     Unwanted,
 }
 
-/// A lease that this worker holds.
+/// A lease that this worker holds. Few tasks have one, and all their futures have a place for it: so it is a small one.
 #[derive(Clone)]
 pub(super) struct Held {
     key: String,
     etag: ETag,
-    pub(super) lease: Lease,
+    pub(super) lease: Box<Lease>,
 }
 
 /// What a beat gave.
@@ -59,7 +59,7 @@ impl Worker {
             if lease.holder.as_ref() == Some(&claimant)
                 && let Condition::Matches(etag) = condition
             {
-                return Ok(Claim::Held(Held { key, etag, lease }));
+                return Ok(Claim::Held(Held { key, etag, lease: lease.into() }));
             }
             let good_for = Duration::from_millis(lease.good_for_ms);
             let ours = lease.holder.as_ref().is_some_and(|holder| holder.starts_with(&self.holder));
@@ -89,7 +89,7 @@ impl Worker {
                 ..lease
             };
             match self.ports.store.put(&key, taken.encode().into(), condition).await {
-                Ok(etag) => return Ok(Claim::Held(Held { key, etag, lease: taken })),
+                Ok(etag) => return Ok(Claim::Held(Held { key, etag, lease: taken.into() })),
                 Err(PutError::Store(error)) => return Err(error.into()),
                 Err(_) => {}
             }

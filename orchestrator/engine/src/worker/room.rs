@@ -111,11 +111,24 @@ impl Worker {
         until: Option<Timestamp>,
     ) -> Result<Waited, TaskError> {
         let Some(limit) = self.code.limit(&task.activity) else { return Ok(Waited::Room(None)) };
-        let mut next = match limit.ask() {
-            Ok(room) => return Ok(Waited::Room(Some(room))),
-            Err(next) => next.fuse(),
-        };
-        tracing::debug!(activity = task.activity, most = limit.most(), "a task waits for room");
+        match limit.ask() {
+            Ok(room) => Ok(Waited::Room(Some(room))),
+            Err(next) => {
+                tracing::debug!(activity = task.activity, most = limit.most(), "a task waits for room");
+                Box::pin(self.wait_for_room(delivery, task, next, stop, until)).await
+            }
+        }
+    }
+
+    async fn wait_for_room(
+        &self,
+        delivery: &Delivery,
+        task: &Task,
+        next: oneshot::Receiver<Room>,
+        stop: &Stop,
+        until: Option<Timestamp>,
+    ) -> Result<Waited, TaskError> {
+        let mut next = next.fuse();
         let clock = &self.ports.clock;
         let mut stop = stop.clone().fuse();
         let give_up_at =

@@ -85,7 +85,7 @@ impl Worker {
         let (mut answer, mut handle) = self.launch(&running);
         let watch = self.watch(&running, held.is_some(), until);
         if let Some(until) = until {
-            self.shorten(delivery, watch.close_at, until).await;
+            Box::pin(self.shorten(delivery, watch.close_at, until)).await;
         }
         let mut supervised = Supervised { delivery, running: running.clone(), held, watch, unwritten: None };
         let mut stop = stop.fuse();
@@ -107,7 +107,7 @@ impl Worker {
                     supervised.watch.give_back_at = Some(self.ports.clock.now().plus(self.config.grace));
                 }
                 () = alarm => {
-                    if let Some(ended) = self.alarm(&mut supervised).await {
+                    if let Some(ended) = Box::pin(self.alarm(&mut supervised)).await {
                         return ended.unwrap_or_else(|| supervised.lost());
                     }
                 }

@@ -59,7 +59,7 @@ fn busy_if_away(error: TaskError) -> Result<Claim, TaskError> {
 impl Worker {
     /// Deals with one delivered task, by the time given.
     pub(super) async fn task(&self, delivery: Delivery, stop: Stop, until: Option<Timestamp>) {
-        let dealt_with = match message::read_task(&delivery.body) {
+        let dealt_with = match message::read_task(&delivery.body).map(Box::new) {
             Ok(task) => self.attempt(&delivery, task, stop, until).await,
             Err(bad) => {
                 let reason = format!("{BAD_TASK}{bad}");
@@ -75,7 +75,7 @@ impl Worker {
     async fn attempt(
         &self,
         delivery: &Delivery,
-        task: Task,
+        task: Box<Task>,
         stop: Stop,
         until: Option<Timestamp>,
     ) -> Result<(), TaskError> {
@@ -85,12 +85,12 @@ impl Worker {
             return Ok(self.ports.queues.change_visibility(&self.queue, &delivery.receipt, hidden).await?);
         }
         if stop.peek().is_some() {
-            return self.come_back(delivery, task, Duration::ZERO).await; // The last receive of a worker that stops.
+            return Box::pin(self.come_back(delivery, &task, Duration::ZERO)).await; // The last receive of a worker that stops.
         }
         // A log that cannot be read says nothing. The activity then runs, at worst once more (G11): waiting for the log
         // would cost receives, of which there are few, and a fresh copy would forget that there is something to ask.
         let is_doubtful = delivery.receive_count > 1 || task.attempt > 1;
-        if is_doubtful && matches!(self.is_wanted(&task).await, Ok(false)) {
+        if is_doubtful && matches!(Box::pin(self.is_wanted(&task)).await, Ok(false)) {
             tracing::info!(workflow_id = %task.workflow_id, activity = task.activity, "nobody waits for this task");
             return self.done(delivery).await;
         }
@@ -108,74 +108,99 @@ impl Worker {
         }
     }
 
-    /// There is room for the attempt: it begins, unless somebody else has it.
+    /// There is room for the attempt: it begins, unless somebody else has it. What few tasks need is apart, in boxes: a worker
+    /// has a future of this for each of its slots, and moves it about.
     async fn begin(
         &self,
         delivery: &Delivery,
-        task: Task,
+        task: Box<Task>,
         room: Option<Room>,
         stop: Stop,
         until: Option<Timestamp>,
     ) -> Result<(), TaskError> {
-        let held = if task.options.needs_lease() {
-            let asked_at = self.ports.clock.now();
-            match self.claim(&task).await.or_else(busy_if_away)? {
-                Claim::Held(held) if held.lease.vanished >= self.most_vanished(&task) => {
-                    let reason = match task.options.runs_at_most_once() {
-                        true => "its worker vanished, and it runs at most once".to_owned(),
-                        false => format!("its lease was taken {} times without an end", held.lease.vanished),
-                    };
-                    return self.bury(delivery, &task, held, &reason, &stop).await;
-                }
-                Claim::Held(held) => {
-                    if task.options.exclusive && !self.can_rely_on(asked_at).await {
-                        tracing::warn!(activity = task.activity, "a lease cannot be relied on; asking again");
-                        self.release(held).await;
-                        return self.come_back(delivery, task, Duration::ZERO).await;
-                    }
-                    Some(held)
-                }
-                Claim::Busy(wait) => return self.come_back(delivery, task, wait).await,
-                Claim::Unwanted => return self.done(delivery).await,
-                Claim::Stored(outcome) => {
-                    // Said under this task's attempt: the log no longer listens to the one that stored it.
-                    let outcome = ActivityOutcome { attempt: task.attempt, receive_count: 1, ..outcome };
-                    return self.speak(delivery, &task, outcome, None, &stop).await;
-                }
-                Claim::Canceled(reason) => {
-                    let result = OutcomeResult::Failed(Fault::Canceled { reason });
-                    return self.finish(delivery, &task, result, None, &stop).await;
-                }
-            }
-        } else {
-            None
+        let held = match task.options.needs_lease() {
+            true => match Box::pin(self.take_lease(delivery, &task, &stop)).await? {
+                Some(held) => Some(held),
+                None => return Ok(()),
+            },
+            false => None,
         };
         let (epoch, progress) =
             held.as_ref().map_or((0, None), |held| (held.lease.epoch, held.lease.details.clone()));
-        let running = Arc::new(Running::new(task, epoch, progress, room));
+        let running = Arc::new(Running::new(*task, epoch, progress, room));
         match self.supervise(delivery, running.clone(), held, stop.clone(), until).await {
             Ended::With(result, held) => self.finish(delivery, running.task_ref(), result, held, &stop).await,
+            other => Box::pin(self.let_go(delivery, running.task_ref(), other, &stop)).await,
+        }
+    }
+
+    /// The lease under which the attempt runs; without one the task is dealt with: somebody else has it, or its end is known.
+    async fn take_lease(
+        &self,
+        delivery: &Delivery,
+        task: &Task,
+        stop: &Stop,
+    ) -> Result<Option<Held>, TaskError> {
+        let asked_at = self.ports.clock.now();
+        match self.claim(task).await.or_else(busy_if_away)? {
+            Claim::Held(held) if held.lease.vanished >= self.most_vanished(task) => {
+                let reason = match task.options.runs_at_most_once() {
+                    true => "its worker vanished, and it runs at most once".to_owned(),
+                    false => format!("its lease was taken {} times without an end", held.lease.vanished),
+                };
+                self.bury(delivery, task, held, &reason, stop).await?;
+            }
+            Claim::Held(held) if !task.options.exclusive || self.can_rely_on(asked_at).await => {
+                return Ok(Some(held));
+            }
+            Claim::Held(held) => {
+                tracing::warn!(activity = task.activity, "a lease cannot be relied on; asking again");
+                self.release(held).await;
+                self.come_back(delivery, task, Duration::ZERO).await?;
+            }
+            Claim::Busy(wait) => self.come_back(delivery, task, wait).await?,
+            Claim::Unwanted => self.done(delivery).await?,
+            Claim::Stored(outcome) => {
+                // Said under this task's attempt: the log no longer listens to the one that stored it.
+                let outcome = ActivityOutcome { attempt: task.attempt, receive_count: 1, ..outcome };
+                self.speak(delivery, task, outcome, None, stop).await?;
+            }
+            Claim::Canceled(reason) => {
+                let result = OutcomeResult::Failed(Fault::Canceled { reason });
+                self.finish(delivery, task, result, None, stop).await?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The attempt is over here, but for its end.
+    async fn let_go(
+        &self,
+        delivery: &Delivery,
+        task: &Task,
+        ended: Ended,
+        stop: &Stop,
+    ) -> Result<(), TaskError> {
+        match ended {
+            Ended::With(result, held) => self.finish(delivery, task, result, held, stop).await,
             Ended::Left(held) => {
                 if let Some(held) = held {
-                    self.insist(delivery, &stop, || self.leave(held.clone())).await?;
+                    self.insist(delivery, stop, || self.leave(held.clone())).await?;
                 }
                 self.done(delivery).await
             }
-            Ended::GiveBack(Some(held)) if running.task_ref().options.runs_at_most_once() => {
+            Ended::GiveBack(Some(held)) if task.options.runs_at_most_once() => {
                 let reason = "its worker stopped, and it runs at most once";
-                self.bury(delivery, running.task_ref(), held, reason, &stop).await
+                self.bury(delivery, task, held, reason, stop).await
             }
             Ended::GiveBack(held) => {
                 if let Some(held) = held {
                     self.release(held).await;
                 }
-                self.come_back(delivery, running.task_ref().clone(), Duration::ZERO).await
+                self.come_back(delivery, task, Duration::ZERO).await
             }
             Ended::LeaseLost => {
-                tracing::warn!(
-                    activity = running.task_ref().activity,
-                    "the lease was lost; another attempt has it"
-                );
+                tracing::warn!(activity = task.activity, "the lease was lost; another attempt has it");
                 self.done(delivery).await
             }
         }
@@ -279,7 +304,7 @@ impl Worker {
         stop: &Stop,
     ) -> Result<(), TaskError> {
         if let Some(held) = held
-            && !self.insist(delivery, stop, || self.conclude(held.clone(), task, &outcome)).await?
+            && !Box::pin(self.insist(delivery, stop, || self.conclude(held.clone(), task, &outcome))).await?
         {
             tracing::warn!(activity = task.activity, "the lease was lost at the end; another attempt speaks");
             return self.done(delivery).await;
@@ -326,9 +351,9 @@ impl Worker {
 
     /// The same attempt comes again, as a fresh copy: neither an attempt nor a receive is counted, and its time to
     /// start begins anew. For a worker that stops, and for an activity that somebody else is running.
-    async fn come_back(&self, delivery: &Delivery, task: Task, wait: Duration) -> Result<(), TaskError> {
+    async fn come_back(&self, delivery: &Delivery, task: &Task, wait: Duration) -> Result<(), TaskError> {
         let delay = wait.min(<dyn crate::ports::Queues>::LONGEST_DELAY);
-        let again = Task { available_at: self.ports.clock.now().plus(delay), ..task };
+        let again = Task { available_at: self.ports.clock.now().plus(delay), ..task.clone() };
         self.send_again(delivery, &again, delay).await
     }
 
