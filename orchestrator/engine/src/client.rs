@@ -114,6 +114,7 @@ impl Client {
         request_id: &RequestId,
         without_trace: impl Fn(&Run) -> Option<Result<RunId, String>>,
     ) -> Result<RunId, ClientError> {
+        let mut seen = None;
         loop {
             let changed = self.changed(id);
             if let Some(reason) = self.rejection(request_id) {
@@ -124,7 +125,9 @@ impl Client {
                 return Ok(run_id);
             }
             let is_settled = self.notices.as_ref().is_none_or(|notices| notices.is_settled(request_id));
-            if let Some(run) = self.reader.outline(id).await? {
+            if let Some((run, version)) = self.reader.outline_unless(id, seen.as_ref()).await? {
+                // What notices tell changes what a log means that has not changed.
+                seen = Some(version).filter(|_| self.notices.is_none());
                 if let Some(reason) = run.rejection(request_id) {
                     return Err(ClientError::Rejected(reason.to_owned()));
                 }

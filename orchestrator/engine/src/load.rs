@@ -193,12 +193,20 @@ impl Reader {
         }
     }
 
-    /// The current run as its log tells it, but for large payloads: for whoever asks about anything else.
-    pub(crate) async fn outline(&self, id: &WorkflowId) -> Result<Option<Run>, LoadError> {
-        let Some(head) = self.head(id).await? else { return Ok(None) };
+    /// The current run as its log tells it, but for large payloads: for whoever asks about anything else. Nothing if there is
+    /// none, or still the version that is known: then only the head is read.
+    pub(crate) async fn outline_unless(
+        &self,
+        id: &WorkflowId,
+        known: Option<&ETag>,
+    ) -> Result<Option<(Run, ETag)>, LoadError> {
+        let Some((head, etag)) = self.versioned_head(id).await?.filter(|(_, etag)| Some(etag) != known)
+        else {
+            return Ok(None);
+        };
         let lines = self.lines(&head).await?;
         let outlines: Vec<Event> = lines.iter().map(|line| line.outline().clone()).collect();
-        Ok(Some(head.header.restore(&outlines)))
+        Ok(Some((head.header.restore(&outlines), etag)))
     }
 
     async fn loaded(&self, (head, etag, body): (Head, ETag, Bytes)) -> Result<Loaded, LoadError> {

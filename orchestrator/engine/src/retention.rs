@@ -13,8 +13,7 @@
 //!   every copy of its messages (G2).
 //!
 //! What a purge costs: a LIST for each 1,000 closed runs that began longer ago than the retention, one for each shard at
-//! least, and a GET for each of them; for each one removed a GET and a LIST more, a second GET if others have followed it, and its DELETEs, which S3
-//! does not bill.
+//! least, and a GET for each of them; for each one removed a GET and a LIST more, and its DELETEs, which S3 does not bill.
 //!
 //! It does not look for objects that no entry of the index leads to.
 
@@ -247,14 +246,9 @@ impl Purger {
         }
     }
 
-    /// The archive of a run that others have followed; there is none if a purge before this one has died. A delete does not
-    /// say which.
+    /// The archive of a run that others have followed, or what a purge before this one has left.
     async fn remove_archive(&self, id: &WorkflowId, run_id: RunId) -> Result<Named, PurgeError> {
-        let archive = self.reader.keys.archive(id, run_id);
-        if self.ports.store.get(&archive).await?.is_none() {
-            return Ok(Named::Removed(0));
-        }
-        self.ports.store.delete(&archive).await?;
+        self.ports.store.delete(&self.reader.keys.archive(id, run_id)).await?;
         Ok(Named::Removed(1))
     }
 

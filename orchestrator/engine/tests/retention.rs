@@ -222,12 +222,10 @@ fn a_purge_that_dies_anywhere_leaves_no_torn_run_and_is_finished_by_the_next() {
                 assert!(calls > 10 && died.purged == 1, "{calls} {died:?}");
                 break;
             }
-            let found = stage.all_keys();
             let report = stage.purge(KEPT);
             assert_eq!(report.failed, 0);
             assert!(!whole(&stage, "a", Some(run)));
             let left = stage.all_keys();
-            assert_eq!(report.objects, found.len() - left.len(), "after {calls} calls: {found:#?}");
             assert_eq!(left.len(), if archived { 2 } else { 0 }, "after {calls} calls: {left:#?}");
             if archived {
                 stage.orchestrator("third");

@@ -18,9 +18,10 @@ const EARLY: &str = "early-1";
 /// Where money is brought.
 pub const TILL: &str = "till-1";
 /// All that the clerk has to do with.
-pub const IDS: [&str; 4] = [EARLY, TILL, ONCE, ROUND];
+pub const IDS: [&str; 5] = [EARLY, TILL, ONCE, ONCE_MORE, ROUND];
 
 const ONCE: &str = "once-1";
+const ONCE_MORE: &str = "once-2";
 const ROUND: &str = "round-1";
 const EARLY_REQUEST: &str = "too-early";
 const INBOX: &str = "inbox";
@@ -50,17 +51,23 @@ struct Clerk {
 }
 
 impl Clerk {
-    /// Begins what may have been begun before, and waits for its end.
+    /// Begins what may have been begun before, and waits for its end: by its id, and by that of the request.
     async fn greets_once(self) {
-        let greeting = self.insists(|client| client.start(greet, ONCE, ("bob".to_owned(), 600))).await;
-        if greeting.as_deref() != Ok("hello bob") {
-            self.outside.probe.blames(format!("the clerk is told {greeting:?} of `{ONCE}`"));
+        let bob = || ("bob".to_owned(), 600);
+        let by_id = self.insists(|client| client.start(greet, ONCE, bob()).or_existing());
+        let by_request = self.insists(|client| client.start(greet, ONCE_MORE, bob()).request_id(ONCE_MORE));
+        let (by_id, by_request) = futures::join!(by_id, by_request);
+        for greeting in [by_id, by_request] {
+            if greeting.as_deref() != Ok("hello bob") {
+                self.outside.probe.blames(format!("the clerk is told {greeting:?}"));
+            }
         }
     }
 
     /// The same with what would go on for ever: its time ends it.
     async fn sends_round(self) {
-        let start = |client: &Client| client.start(roundabout, ROUND, 0).execution_timeout(hours(2));
+        let start =
+            |client: &Client| client.start(roundabout, ROUND, 0).execution_timeout(hours(2)).or_existing();
         let end = self.insists(start).await;
         if !end.as_ref().is_err_and(|failure| failure.is_timeout()) {
             self.outside.probe.blames(format!("the clerk is told {end:?} of `{ROUND}`"));
@@ -73,7 +80,7 @@ impl Clerk {
         start: impl Fn(&Client) -> Start<W>,
     ) -> Result<W::Output, WorkflowFailure> {
         loop {
-            let ended = match start(&self.client).or_existing().await {
+            let ended = match start(&self.client).await {
                 Ok(run) => run.result().await,
                 Err(error) => Err(error),
             };

@@ -11,7 +11,7 @@ use millrace_format::message::{
 };
 use serde::de::DeserializeOwned;
 
-use super::bound::{Bound, Existing, PATIENCE};
+use super::bound::{Bound, PATIENCE};
 use super::start::payload;
 use super::update::UpdateCall;
 use super::{Backend, Description, RunError, Sent};
@@ -24,8 +24,9 @@ use crate::{Query, Signal, Update, Workflow};
 /// is [`RunError::NotFound`].
 ///
 /// A start that was accepted may have to wait for its engine. Whatever is asked of its handle then waits for the run to begin,
-/// without a limit of its own: put one around it, such as `tokio::time::timeout`. On a deployment, where nobody tells who refused
-/// the start, this is also how a refused one looks. In a folder on which no engine is at work nothing waits: the run is not found.
+/// a signal or cancel before it is sent, too; after a quarter of an hour that is [`RunError::Unavailable`], and may be asked again.
+/// On a deployment, where nobody tells who refused the start, this is also how a refused one looks. In a folder on which no
+/// engine is at work nothing waits: the run is not found.
 pub struct Handle<W> {
     backend: Arc<dyn Backend>,
     id: WorkflowId,
@@ -49,7 +50,7 @@ impl<W: Workflow> Handle<W> {
     }
 
     /// The same, once the run has begun.
-    pub(super) async fn bound(&self) -> Result<Option<RunId>, RunError> {
+    pub(crate) async fn bound(&self) -> Result<Option<RunId>, RunError> {
         self.bound.run(self.backend.as_ref(), &self.id).await
     }
 
@@ -186,7 +187,7 @@ impl<W: Workflow> Handle<W> {
 
     async fn begun(&self, id: WorkflowId, message: InboxMessage) -> Result<Self, RunError> {
         let sent = self.backend.send(message).await?;
-        Ok(Self::new(self.backend.clone(), id, Bound::by(&sent, Existing::None)))
+        Ok(Self::new(self.backend.clone(), id, Bound::by(&sent, false)))
     }
 
     /// A sender of signals that are absorbed in the order in which it sends them.

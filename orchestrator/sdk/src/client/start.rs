@@ -11,7 +11,7 @@ use millrace_core::{IdConflict, IdReuse, Payload, RequestId, WithStart, Workflow
 use millrace_format::message::{InboxMessage, StartMessage};
 use serde::Serialize;
 
-use super::bound::{Bound, Existing};
+use super::bound::{Bound, first_run};
 use super::update::StartUpdate;
 use super::{Backend, Handle, RunError, Sent};
 use crate::workflow::AcceptedBy;
@@ -173,7 +173,7 @@ impl<W: Workflow> Start<W> {
             (self.backend.clone(), self.message.as_ref().ok().map(|message| message.id.clone()));
         if or_existing
             && let Some(id) = &id
-            && let Some(run_id) = Existing::Any.run(backend.as_ref(), id, None).await?
+            && let Some(run_id) = first_run(backend.as_ref(), id, None).await?
         {
             return Ok(Handle::new(backend, id.clone(), Bound::to(run_id)));
         }
@@ -181,7 +181,7 @@ impl<W: Workflow> Start<W> {
             (Ok((run, _)), _) => Ok(run),
             // Somebody else was faster.
             (Err(RunError::Rejected(_)), Some(id)) if or_existing => {
-                let run_id = Existing::Any.run(backend.as_ref(), &id, None).await?;
+                let run_id = first_run(backend.as_ref(), &id, None).await?;
                 Ok(Handle::new(backend, id, run_id.map_or_else(Bound::default, Bound::to)))
             }
             (Err(error), _) => Err(error),
@@ -190,19 +190,14 @@ impl<W: Workflow> Start<W> {
 
     pub(super) async fn send(self) -> Result<(Handle<W>, Sent), RunError> {
         let message = self.message?;
-        let id = message.id.clone();
-        let existing = match message.id_conflict {
-            IdConflict::UseExisting if self.or_existing => Existing::Any,
-            IdConflict::UseExisting => Existing::Open,
-            _ => Existing::None,
-        };
+        let (id, uses) = (message.id.clone(), message.id_conflict == IdConflict::UseExisting);
         let sent = self.backend.send(InboxMessage::Start(message)).await?;
         let bound = match sent.run_id {
-            Some(run_id) if existing != Existing::None => {
-                let run = Existing::Any.run(self.backend.as_ref(), &id, Some(run_id)).await?;
-                Bound::to(run.unwrap_or(run_id))
+            Some(run_id) if uses => {
+                let first = first_run(self.backend.as_ref(), &id, Some(run_id)).await?;
+                Bound::to(first.unwrap_or(run_id))
             }
-            _ => Bound::by(&sent, existing),
+            _ => Bound::by(&sent, self.or_existing),
         };
         Ok((Handle::new(self.backend, id, bound), sent))
     }

@@ -27,7 +27,7 @@ pub struct Job {
 impl Job {
     /// Shows where a run stands until it ends, prints its timeline, and gives its result.
     pub async fn follow<W: Workflow>(&self, run: &Handle<W>) -> Result<W::Output, RunError> {
-        watch(run.backend().as_ref(), (run.id(), run.run_id()), None, false).await?;
+        watch(run.backend().as_ref(), (run.id(), run.bound().await?), None, false).await?;
         let (description, events) = (run.describe().await?, run.history().await?);
         let events: Vec<_> =
             events.into_iter().map(|event| shown(&self.client.hooks().codecs, event)).collect();
