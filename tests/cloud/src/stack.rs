@@ -142,10 +142,14 @@ impl Stack {
         }
     }
 
-    /// How often a function was called, by its log.
-    pub fn invocations(&self, function: &str) -> usize {
-        let log = self.foreign.log(&format!("/aws/lambda/{}", self.function(function)));
-        log.iter().filter(|line| line.starts_with("START RequestId")).count()
+    /// How often a function was called, by its log, which comes after the calls: at least so often, soon.
+    pub fn invocations(&self, function: &str, at_least: usize) -> usize {
+        let group = format!("/aws/lambda/{}", self.function(function));
+        eventually(60, &format!("{at_least} invocations in the log of {function}"), || {
+            let log = self.foreign.log(&group);
+            let calls = log.iter().filter(|line| line.starts_with("START RequestId")).count();
+            (calls >= at_least).then_some(calls)
+        })
     }
 }
 
