@@ -344,6 +344,9 @@ pub fn cast() -> Cast {
         requests: requests(),
         outsiders,
         staff: clerk::works,
+        replaced: |id, status| {
+            [("replaced-1", Status::Terminated), ("again-1", Status::Failed)].contains(&(id, status))
+        },
         // Schedules tell of times, which no two worlds have in common.
         any_result: |id| id.starts_with("often-"),
         examine,

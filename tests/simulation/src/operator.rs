@@ -5,7 +5,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use millrace::Workflow;
 use millrace::prelude::*;
-use millrace_core::{Event, EventKind, WorkflowId};
+use millrace_core::{Event, EventKind, Status, WorkflowId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -212,6 +212,8 @@ pub fn cast() -> Cast {
         requests: vec![(0, start)],
         // The operator is refused what comes too late, and so are those who write while it resets.
         may_be_late: true,
+        // Nobody terminates it but by a reset.
+        replaced: |id, status| id == DIARY && status == Status::Terminated,
         outsiders,
         examine: in_order,
         ..Cast::default()

@@ -20,12 +20,12 @@ use serde_json::Value;
 
 use crate::bodies;
 use crate::casts::Ends;
+use crate::check;
 use crate::cost::{Cost, Meter};
 use crate::deploys::Deployment;
 use crate::warrants::Warranted;
 use crate::watch::Watch;
 use crate::workflows::Probe;
-use crate::{check, operator};
 
 mod cast;
 mod purge;
@@ -429,10 +429,7 @@ async fn all_ends(client: &Client, clock: &dyn Clock, cast: &Cast) -> Result<End
         loop {
             match client.history(&workflow_id, None).await {
                 Ok((head, _)) if head.header.status == Status::ContinuedAsNew => pause(clock, 60).await,
-                // Another run takes its place: nobody terminates it but by a reset.
-                Ok((head, _)) if id == operator::DIARY && head.header.status == Status::Terminated => {
-                    pause(clock, 60).await;
-                }
+                Ok((head, _)) if (cast.replaced)(id, head.header.status) => pause(clock, 60).await,
                 Ok((head, events)) if !head.header.status.is_open() => {
                     let result = match (cast.any_result)(id) {
                         true => Payload::null(),

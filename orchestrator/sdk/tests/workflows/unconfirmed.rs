@@ -1,5 +1,6 @@
 //! Starts that are durable before any log has them: whatever is asked of their handles waits for the run.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -57,7 +58,8 @@ impl Backend for Slow {
         if !matches!(message, InboxMessage::Start(_)) {
             return self.engine.send(message).await;
         }
-        let request_id = RequestId::new(format!("start-{}", message.workflow_id())).unwrap();
+        static STARTS: AtomicU64 = AtomicU64::new(0);
+        let request_id = RequestId::new(format!("start-{}", STARTS.fetch_add(1, Ordering::Relaxed))).unwrap();
         *message.to_complete().1 = Some(request_id.clone());
         *self.waiting.lock().unwrap() = Some(message);
         Ok(Sent { request_id, run_id: None })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use millrace::{App, Workflow};
-use millrace_core::{Event, Payload};
+use millrace_core::{Event, Payload, Status};
 use millrace_engine::Client;
 use millrace_engine::ports::{Clock, Entropy};
 use serde_json::{Value, json};
@@ -48,6 +48,8 @@ pub struct Cast {
     pub opened: fn(&Payload) -> Payload,
     /// What nothing shows that is stored or sent.
     pub hidden: &'static [&'static str],
+    /// The runs that end so are followed by another of their id.
+    pub replaced: fn(&str, Status) -> bool,
     /// The workflows whose result may be any.
     pub any_result: fn(&str) -> bool,
     /// What is wrong with a history, beside what must hold of every one.
@@ -67,6 +69,7 @@ impl Default for Cast {
             staff: |_| Vec::new(),
             opened: Payload::clone,
             hidden: &[],
+            replaced: |_, _| false,
             any_result: |_| false,
             examine: |_| None,
         }
